@@ -1,0 +1,244 @@
+"""The command line, thin: it reads what the user typed, calls one function and prints what came back."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from . import __version__
+from .domains import registry
+from .shared.errors import ConfigError, EdgekitError, MissingExtraError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Applied deep learning that ends on a device: own data in, a verified .tflite with its evidence out.",
+)
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="See `edgekit list`.")]
+DeviceFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite made by edgekit.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--columns", metavar="ROLE=NAME …", help="Which column of the file plays which role."),
+]
+
+
+def main() -> None:
+    """Run the command line; what a user can cause ends in one message and exit code 2."""
+    try:
+        app(args=_spread(sys.argv[1:]), standalone_mode=True)
+    except EdgekitError as error:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        err.print(f"[bold red]error[/]{escape(notes)}: {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing was written under a final name.")
+        sys.exit(130)
+
+
+def _spread(arguments: list[str]) -> list[str]:
+    """Let ``--columns a=x b=y`` stand for ``--columns a=x --columns b=y``; likewise --exclude and --set."""
+    spread: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument in ("--columns", "--exclude", "--set"):
+            option = argument
+        elif argument.startswith("-"):
+            option = ""
+            spread.append(argument)
+        elif option:
+            spread += [option, argument]
+        else:
+            spread.append(argument)
+    return spread
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_domains() -> None:
+    """List the domains."""
+    for name in registry.NAMES:
+        out.print(f"[bold]{name}[/]  {escape(registry.summary(name))}")
+
+
+@app.command()
+def describe(domain: DomainName) -> None:
+    """Show what a domain's data must look like, with an example row, and its settings."""
+    from .shared.report import Table
+    from .shared.report_terminal import table
+
+    record = registry.get(domain)
+    columns = ("role", "kind", "required", "unit", "range", "missing", "meaning", "example")
+    rows = tuple(record.contract.rows())
+    out.print(table(Table(columns, rows, f"A row is one of {record.contract.name}."), out))
+    out.print(escape(f"Example row: {', '.join(f'{row[0]}={row[-1]}' for row in rows)}"), soft_wrap=True)
+    out.print("Every other column becomes a feature, unless --exclude names it.")
+    settings = tuple(_settings(record.config))
+    out.print(table(Table(("setting", "default"), settings, "Change one with --set section.key=value."), out))
+
+
+@app.command()
+def run(
+    domain: DomainName,
+    data: Annotated[Path | None, typer.Option(help="Your file; without it, synthetic data.")] = None,
+    columns: Columns = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="NAME …", help="Columns to leave out.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE …", help="Change a setting.")
+    ] = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the evidence; runs/DOMAIN if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
+) -> None:
+    """Take a domain from data to a verified device file with its evidence."""
+    from .shared import run_folder
+    from .shared.config import override, parse_assignments, read_toml
+
+    registry.summary(domain)
+    record = _trainable(domain)
+    from .pipeline import run as run_pipeline
+    from .shared.domain import Request
+    from .shared.report_terminal import print_report
+
+    settings = override(record.config, read_toml(config)) if config else record.config
+    settings = override(settings, parse_assignments(set_ or []))
+    request = Request(data, _roles(columns), tuple(exclude or ()))
+    folder = run_folder.start(out_ or Path("runs") / domain, overwrite=overwrite)
+    command = shlex.join(["edgekit", *sys.argv[1:]])
+    try:
+        with _progress(quiet) as report:
+            outcome = run_pipeline(record, settings, request, folder=folder, command=command, seed=seed, report=report)
+    finally:
+        folder.discard()
+    print_report(outcome.report, out)
+    out.print(f"report: {escape(str(outcome.folder / 'report.html'))}", soft_wrap=True)
+    if outcome.chosen:
+        out.print(f"device file: {escape(str(outcome.folder / (domain + '.tflite')))}", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    file: DeviceFile,
+    data: Annotated[Path, typer.Argument(help="New data with the columns of the training file.")],
+    out_: Annotated[Path, typer.Option("--out", help="CSV to write.")] = Path("predictions.csv"),
+    history: Annotated[Path | None, typer.Option(help="Earlier rows that the windows shall see.")] = None,
+    columns: Columns = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file named by --out.")] = False,
+) -> None:
+    """Score new data with a device file. Needs no TensorFlow."""
+    from .shared.errors import RunError
+    from .tflite_export.runtime import load_model
+
+    if out_.exists() and not overwrite:
+        raise RunError(f"{out_} exists already. Nothing was changed. Choose another --out, or add --overwrite.")
+    name = load_model(file).card.domain
+    rows, flagged = registry.device(name).predict_file(file, data, out=out_, history=history, columns=_roles(columns))
+    out.print(f"{rows:,} rows scored, {flagged:,} flagged: {escape(str(out_))}", soft_wrap=True)
+
+
+@app.command()
+def verify(file: DeviceFile) -> None:
+    """Check a device file and replay its golden vectors on this machine."""
+    from .tflite_export.runtime import verify as replay
+
+    result = replay(file)
+    verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
+    out.print(
+        f"{verdict}: {result.n} golden vectors, largest deviation {result.max_abs_error:.3g} "
+        f"(allowed {result.tolerance:.3g}), {result.decision_flips} decision flips"
+    )
+    if not result.passed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def inspect(file: DeviceFile) -> None:
+    """Show a device file's card, signature, operators and size."""
+    from .inspection import inspection
+    from .shared.report_terminal import print_report
+
+    print_report(inspection(file), out)
+
+
+@app.command()
+def bench(
+    file: DeviceFile,
+    calls: Annotated[int, typer.Option(min=10, help="Timed calls.")] = 1000,
+) -> None:
+    """Measure latency, memory and size of a device file on this machine."""
+    from .tflite_export.benchmark import latency, memory
+    from .tflite_export.runtime import load_model
+
+    model = load_model(file)
+    speed = latency(model, model.golden.inputs, calls=calls)
+    out.print(
+        f"{speed.calls:,} calls, batch 1, one thread: median {speed.median_ms:.3f} ms, p95 {speed.p95_ms:.3f} ms; "
+        f"memory {memory(file).added_bytes / 1e6:.1f} MB; size {model.content_bytes:,} bytes"
+    )
+
+
+def _roles(columns: list[str] | None) -> dict[str, str]:
+    roles: dict[str, str] = {}
+    for entry in columns or []:
+        role, equals, name = entry.partition("=")
+        if not equals or not role or not name:
+            raise ConfigError(f"--columns {entry}: expected ROLE=NAME, such as amount=TX_AMOUNT.")
+        if role in roles:
+            raise ConfigError(f"--columns names the role {role!r} twice: {roles[role]!r} and {name!r}.")
+        roles[role] = name
+    return roles
+
+
+def _trainable(domain: str) -> Any:
+    """Return the domain's record, or say which extra a run needs."""
+    try:
+        return registry.get(domain)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'A run needs {error.name!r}, which is not installed. Install it with: pip install "edgekit[train]"'
+        ) from error
+
+
+def _settings(config: Any) -> Iterator[tuple[str, str]]:
+    for section, values in config.model_dump().items():
+        for key, value in values.items():
+            yield f"{section}.{key}", str(value)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    """Show the stage in progress with a spinner, and each line once; nothing when quiet."""
+    if quiet:
+        yield lambda line: None
+        return
+    with err.status("starting") as status:
+
+        def report(line: str) -> None:
+            if line.startswith("["):
+                status.update(line.strip("[]"))
+                err.print(f"[bold cyan]{escape(line.strip('[]'))}[/]")
+            else:
+                err.print(f"  {escape(line)}", soft_wrap=True)
+
+        yield report

@@ -1,0 +1,1 @@
+"""The applied solutions, one package each, all with the same file names."""

@@ -1,0 +1,1 @@
+"""What more than one domain needs. It knows no domain."""

@@ -1,0 +1,133 @@
+"""One ``fit`` for every domain: seeded, early stopping on validation, best weights back, progress, CSV log."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .config import TrainingSettings
+from .domain import Arrays, Examples, Predictor, Progress
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training left behind.
+
+    Attributes:
+        model: the network with the weights of its best epoch.
+        history: per-epoch values by name (``loss``, ``score``, …).
+        best_epoch: 1-based epoch whose weights were kept.
+        seconds: wall-clock time of the fit.
+    """
+
+    model: keras.Model
+    history: dict[str, list[float]]
+    best_epoch: int
+    seconds: float
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and TensorFlow and ask for deterministic kernels."""
+    keras.utils.set_random_seed(seed)
+    with contextlib.suppress(RuntimeError):  # once TensorFlow has run, the switch is already as it is
+        tf.config.experimental.enable_op_determinism()
+
+
+def predictor(model: keras.Model, *, batch_size: int = 4096) -> Predictor:
+    """Return ``model`` as a predictor: named arrays in, named arrays out, in batches."""
+    signature = {item.name: tf.TensorSpec((None, *item.shape[1:]), item.dtype, item.name) for item in model.inputs}
+    run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        count = len(next(iter(inputs.values())))
+        parts = [
+            run({name: tf.constant(array[start : start + batch_size]) for name, array in inputs.items()})
+            for start in range(0, count, batch_size)
+        ]
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+
+    return predict
+
+
+def fit(
+    model: keras.Model,
+    train: Examples,
+    *,
+    settings: TrainingSettings,
+    score: Callable[[], float],
+    seed: int,
+    report: Progress,
+    log: Path | None = None,
+) -> Fitted:
+    """Fit a compiled ``model`` and keep the weights of the epoch with the highest validation ``score``.
+
+    Args:
+        model: compiled Keras model with named inputs.
+        train: examples to learn from.
+        settings: epochs, patience and batch size.
+        score: the model's figure on validation, higher is better; called after every epoch.
+        seed: order of the batches.
+        report: receives one line per epoch.
+        log: where the per-epoch CSV goes, if anywhere.
+    """
+    start = time.perf_counter()
+    watcher = _BestEpoch(score, settings, report)
+    callbacks: list[keras.callbacks.Callback] = [watcher]
+    if log is not None:
+        callbacks.append(keras.callbacks.CSVLogger(str(log)))
+    history = model.fit(
+        _batches(train, settings.batch_size, seed),
+        epochs=settings.epochs,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+    watcher.restore()
+    return Fitted(model, dict(history.history), watcher.best_epoch, time.perf_counter() - start)
+
+
+def _batches(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Shuffle and batch index-wise: one gather per batch is far cheaper than one slice per row."""
+    inputs = {name: tf.constant(array) for name, array in examples.inputs.items()}
+    target = tf.constant(examples.target)
+
+    def gather(index: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        return {name: tf.gather(array, index) for name, array in inputs.items()}, tf.gather(target, index)
+
+    rows = tf.data.Dataset.range(len(examples))
+    shuffled = rows.shuffle(len(examples), seed=seed, reshuffle_each_iteration=True)
+    return shuffled.batch(batch_size).map(gather).prefetch(2)
+
+
+class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Scores each epoch on validation, keeps the best weights and stops after ``patience`` worse ones."""
+
+    def __init__(self, score: Callable[[], float], settings: TrainingSettings, report: Progress) -> None:
+        super().__init__()
+        self._score, self._settings, self._report = score, settings, report
+        self._best = -np.inf
+        self._weights: list[np.ndarray] = []
+        self.best_epoch = 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = {} if logs is None else logs
+        logs["score"] = value = float(self._score())
+        if value > self._best:
+            self._best, self.best_epoch, self._weights = value, epoch + 1, self.model.get_weights()
+        self._report(
+            f"epoch {epoch + 1}/{self._settings.epochs}  loss {logs.get('loss', float('nan')):.4f}  "
+            f"validation {value:.4f}  best {self._best:.4f} (epoch {self.best_epoch})"
+        )
+        if epoch + 1 - self.best_epoch >= self._settings.patience:
+            self.model.stop_training = True
+
+    def restore(self) -> None:
+        if self._weights:
+            self.model.set_weights(self._weights)

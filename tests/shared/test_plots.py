@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+
+from edgekit.shared import plots
+from edgekit.shared.errors import ContractError
+from edgekit.shared.estimates import Estimate
+from edgekit.shared.report_html import drawing
+
+HOSTILE = "<script>&\"' $x^$ --> 你 \x1b"
+SHOWN = HOSTILE.replace("\x1b", "\ufffd")
+ESTIMATE = Estimate(0.7, 0.6, 0.8, 12)
+
+
+def _precision_recall(name: str, points: int = 50) -> str:
+    recall = np.linspace(0, 1, points)
+    return plots.precision_recall({name: (recall, 1 - recall**2), "b": (recall, 1 - recall)}, 0.01)
+
+
+def _reliability(name: str, points: int = 50) -> str:
+    predicted = np.array([0.1, np.nan, 0.9])
+    return plots.reliability((predicted, predicted**2), np.array([5, 0, 2]))
+
+
+def _ladder(name: str, points: int = 50) -> str:
+    rungs = {name: (41216, ESTIMATE), "float32": (118432, Estimate(0.0, 0.0, 0.0, 12))}
+    return plots.ladder(rungs, max_drop=0.005, chosen="float32")
+
+
+def _bars(name: str, points: int = 50) -> str:
+    return plots.bars({name: ESTIMATE, "b": ESTIMATE}, xlabel=name, highlight=name)
+
+
+def _curve(name: str, points: int = 50) -> str:
+    x = np.linspace(0, 1, points)
+    y = np.where(x > 0.5, np.sin(40 * x), np.nan)
+    return plots.curve(x, {name: y, "b": x}, xlabel=name, ylabel=name, mark=0.3)
+
+
+def _histogram(name: str, points: int = 50) -> str:
+    scores = np.random.default_rng(0).random(points)
+    return plots.score_histogram(scores, (scores > 0.9).astype(int), threshold=0.5)
+
+
+DRAWINGS = [_precision_recall, _reliability, _ladder, _bars, _curve, _histogram]
+NAMED = [_precision_recall, _ladder, _bars, _curve]
+Drawing = Callable[..., str]
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter() if element.text]
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_drawing_is_accepted_by_the_page(draw: Drawing) -> None:
+    assert drawing(draw("plain"), "f1-").startswith("<svg ")
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_the_same_input_gives_the_same_bytes(draw: Drawing) -> None:
+    assert draw("plain") == draw("plain")
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_the_users_settings_change_nothing_and_are_left_alone(draw: Drawing) -> None:
+    expected = draw("plain")
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": False, "svg.fonttype": "path"}):
+        assert draw("plain") == expected
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+@pytest.mark.parametrize("draw", NAMED)
+def test_a_hostile_name_stays_text(draw: Drawing) -> None:
+    svg = draw(HOSTILE)
+    assert any(SHOWN in text for text in texts(svg))
+    assert "<script" not in svg
+    assert "<!" not in svg
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_drawing_holds_no_date_and_no_address(draw: Drawing) -> None:
+    svg = draw("plain")
+    assert "metadata" not in svg
+    spaces = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+    assert svg.count("http") == sum(svg.count(space) for space in spaces)
+
+
+@pytest.mark.parametrize("draw", [_precision_recall, _curve, _histogram])
+def test_a_million_points_stay_small(draw: Drawing) -> None:
+    assert len(draw("plain", 1_000_000)) < 60_000
+
+
+def test_two_processes_give_the_same_bytes() -> None:
+    code = (
+        "import hashlib, numpy as np; from edgekit.shared import plots; x = np.arange(9.0);"
+        "svg = plots.curve(x, {'a': x}, xlabel='x', ylabel='y');"
+        "print(hashlib.sha256(svg.encode()).hexdigest())"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert len(runs[0].stdout.strip()) == 64
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_thin_keeps_ends_and_steep_parts() -> None:
+    x = np.arange(100_000.0)
+    y = np.where(x < 50_000, 0.0, 1.0)
+    thin_x, thin_y = plots.thin(x, y)
+    assert len(thin_x) <= plots.MAX_POINTS
+    assert (thin_x[0], thin_x[-1]) == (0.0, 99_999.0)
+    step = int(np.flatnonzero(np.diff(thin_y))[0])
+    assert thin_x[step + 1] == 50_000
+
+
+def test_thin_leaves_a_short_line_alone() -> None:
+    x, y = plots.thin(np.arange(3), np.array([1, np.nan, 2]))
+    np.testing.assert_array_equal(x, [0, 1, 2])
+    np.testing.assert_array_equal(y, [1, np.nan, 2])
+
+
+def test_thin_copes_with_a_line_that_does_not_move() -> None:
+    x, _ = plots.thin(np.zeros(1000), np.zeros(1000))
+    assert 1 <= len(x) <= plots.MAX_POINTS
+
+
+def test_a_line_needs_as_many_x_as_y() -> None:
+    with pytest.raises(ContractError, match=r"found \(3,\) and \(2,\)"):
+        plots.curve(np.arange(3), {"a": np.arange(2)}, xlabel="x", ylabel="y")
+
+
+def test_the_ladder_marks_what_ships_and_the_budget() -> None:
+    shown = texts(_ladder("int8"))
+    assert "float32 ✓ ships" in shown
+    assert "int8" in shown
+    assert "budget 0.005" in shown
+    assert "41.2\u202fkB" in shown
+
+
+def test_bars_write_the_numbers_beside_the_dots() -> None:
+    assert texts(_bars("a")).count("0.700 [0.600, 0.800]") == 2
+
+
+def test_near_line_ends_are_named_apart() -> None:
+    x = np.arange(5.0)
+    svg = plots.curve(x, {"first": x, "second": x + 1e-6}, xlabel="x", ylabel="y")
+    heights = [
+        float((element.get("transform") or "0 0)").split()[-1].rstrip(")").split(",")[-1])
+        if element.get("transform")
+        else float(element.get("y") or "nan")
+        for element in ElementTree.fromstring(svg).iter()
+        if element.text in ("first", "second")
+    ]
+    assert abs(heights[0] - heights[1]) > 8
+
+
+@pytest.mark.parametrize("target", [np.zeros(9, int), np.ones(9, int)])
+def test_a_histogram_of_one_class_is_drawn(target: np.ndarray) -> None:
+    svg = plots.score_histogram(np.linspace(0, 1, 9), target)
+    assert {f"negative ({9 - target.sum()})", f"positive ({target.sum()})"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize("draw", NAMED)
+def test_a_long_name_leaves_room_for_the_drawing(draw: Drawing) -> None:
+    assert any("long name lo" in text and text.endswith("…") for text in texts(draw("long name " * 30)))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plots.ladder({}, max_drop=0.005, chosen=None),
+        lambda: plots.bars({}, xlabel="x"),
+        lambda: plots.curve(np.array([]), {"a": np.array([])}, xlabel="x", ylabel="y"),
+        lambda: plots.curve(np.arange(2), {}, xlabel="x", ylabel="y"),
+        lambda: plots.curve(np.arange(2), {"a": np.full(2, np.nan)}, xlabel="x", ylabel="y"),
+        lambda: plots.reliability((np.full(3, np.nan), np.full(3, np.nan)), np.zeros(3, int)),
+        lambda: plots.precision_recall({}, 0.5),
+        lambda: plots.score_histogram(np.array([]), np.array([])),
+    ],
+)
+def test_nothing_to_draw_gives_an_empty_drawing(draw: Callable[[], str]) -> None:
+    assert drawing(draw(), "f1-").startswith("<svg ")

@@ -1,0 +1,82 @@
+"""Metadata entries: written, replaced, aligned, and defended against malformed files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgekit.shared.errors import DeviceFileError, ExportError
+from edgekit.tflite_export.engine import Engine
+from edgekit.tflite_export.flatfile import (
+    bounded,
+    pack,
+    read_entries,
+    reading,
+    root,
+    unpack,
+    with_entries,
+)
+
+
+def test_entries_come_back(tiny_content: bytes) -> None:
+    entries = {"a": b"\x00\x01", "b": b"text" * 999}
+    found = read_entries(with_entries(tiny_content, entries))
+    assert {name: found[name] for name in entries} == entries
+
+
+def test_what_the_converter_wrote_is_kept(tiny_content: bytes) -> None:
+    assert "min_runtime_version" in read_entries(with_entries(tiny_content, {"a": b"x"}))
+
+
+def test_an_entry_is_replaced(tiny_content: bytes) -> None:
+    twice = with_entries(with_entries(tiny_content, {"a": b"old content"}), {"a": b"new"})
+    assert read_entries(twice)["a"] == b"new"
+    assert b"old content" not in twice
+
+
+def test_an_empty_entry_is_empty(tiny_content: bytes) -> None:
+    assert read_entries(with_entries(tiny_content, {"a": b""}))["a"] == b""
+
+
+def test_bytes_do_not_depend_on_the_order_of_entries(tiny_content: bytes) -> None:
+    one = with_entries(tiny_content, {"a": b"1", "b": b"2"})
+    assert one == with_entries(tiny_content, {"b": b"2", "a": b"1"})
+
+
+def test_answers_do_not_change(tiny_content: bytes, tiny_inputs: dict[str, np.ndarray]) -> None:
+    before = Engine(tiny_content).predict(tiny_inputs)
+    after = Engine(with_entries(tiny_content, {"a": b"odd"})).predict(tiny_inputs)
+    np.testing.assert_array_equal(before["score"], after["score"])
+
+
+def test_weights_stay_on_16_byte_boundaries(tiny_content: bytes) -> None:
+    content = with_entries(tiny_content, {"a": b"odd"})
+    model = root(content)
+    buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
+    base = np.frombuffer(content, np.uint8).ctypes.data
+    offsets = {buffer.DataAsNumpy().ctypes.data - base for buffer in buffers if buffer.DataLength()}
+    assert {offset % 16 for offset in offsets} == {0}
+
+
+def test_weights_outside_the_file_are_refused(tiny_content: bytes) -> None:
+    model = unpack(tiny_content)
+    model.buffers[1] = schema.BufferT(data=None, offset=4096, size=64)
+    with pytest.raises(ExportError, match="outside the flatbuffer"):
+        with_entries(pack(model), {"a": b"x"})
+
+
+@pytest.mark.parametrize("content", [b"\xff" * 200, b"\x10\x00\x00\x00TFL3" + b"\xfe" * 99, b"12"])
+def test_malformed_flatbuffers_are_refused(content: bytes) -> None:
+    with pytest.raises(DeviceFileError, match="malformed|metadata entries"):
+        read_entries(content)
+
+
+def test_reading_keeps_a_clear_refusal() -> None:
+    with pytest.raises(DeviceFileError, match="^as it was$"), reading("model"):
+        raise DeviceFileError("as it was")
+
+
+def test_a_crafted_count_is_refused() -> None:
+    with pytest.raises(DeviceFileError, match="4097 signatures"):
+        bounded(4097, "signatures")

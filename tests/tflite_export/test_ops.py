@@ -1,0 +1,54 @@
+"""Operators: counted, and refused by name when a device does not have them."""
+
+from __future__ import annotations
+
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgekit.shared.errors import DeviceFileError
+from edgekit.tflite_export.flatfile import pack, unpack
+from edgekit.tflite_export.ops import require_builtin, scan
+
+GATHER = schema.BuiltinOperator.GATHER
+
+
+@pytest.fixture(scope="module")
+def flex_content() -> bytes:
+    """Return a file with Flex operators, as Keras' own export would make it."""
+    import tensorflow as tf
+
+    def compute(x: tf.Tensor) -> tf.Tensor:
+        return tf.strings.to_number(tf.strings.as_string(x))
+
+    concrete = tf.function(compute).get_concrete_function(tf.TensorSpec((1, 4), "float32"))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    kinds = tf.lite.OpsSet
+    converter.target_spec.supported_ops = [kinds.TFLITE_BUILTINS, kinds.SELECT_TF_OPS]
+    return bytes(converter.convert())
+
+
+def test_operators_are_counted(tiny_content: bytes) -> None:
+    counts = {op.name: op.count for op in scan(tiny_content)}
+    assert (counts["FULLY_CONNECTED"], counts["GATHER"], counts["NOT_EQUAL"]) == (3, 1, 1)
+
+
+def test_a_builtin_file_passes(tiny_content: bytes) -> None:
+    assert all(op.builtin for op in require_builtin(tiny_content))
+
+
+def test_flex_operators_are_named_with_their_origin(flex_content: bytes) -> None:
+    with pytest.raises(DeviceFileError, match=r"FlexAsString ×1 \(makes .*AsString.*\)"):
+        require_builtin(flex_content)
+
+
+def test_hash_tables_are_not_portable(tiny_content: bytes) -> None:
+    model = unpack(tiny_content)
+    gather = next(code for code in model.operatorCodes if code.builtinCode == GATHER)
+    gather.builtinCode = schema.BuiltinOperator.HASHTABLE_FIND
+    with pytest.raises(DeviceFileError, match="HASHTABLE_FIND ×1"):
+        require_builtin(pack(model))
+
+
+def test_garbage_is_refused() -> None:
+    with pytest.raises(DeviceFileError, match="malformed"):
+        scan(b"\x20\x00\x00\x00TFL3" + b"\x7f" * 64)

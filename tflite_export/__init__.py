@@ -1,0 +1,1 @@
+"""From a Keras model to a verified device file. It knows no domain."""

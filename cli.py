@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Applied deep learning that ends on a device: own data in, a verified .tflite with its evidence out.",
 )
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)  # look sys.stderr up when they print
 
 DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="See `edgekit list`.")]
 DeviceFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite made by edgekit.")]
@@ -36,6 +37,7 @@ Columns = Annotated[
 
 def main() -> None:
     """Run the command line; what a user can cause ends in one message and exit code 2."""
+    _mute_native_code()
     try:
         app(args=_spread(sys.argv[1:]), standalone_mode=True)
     except EdgekitError as error:
@@ -45,6 +47,14 @@ def main() -> None:
     except KeyboardInterrupt:
         err.print("Stopped. Nothing was written under a final name.")
         sys.exit(130)
+
+
+def _mute_native_code() -> None:
+    """Send what C++ libraries print to file descriptor 2 nowhere; Python keeps its own way to standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _spread(arguments: list[str]) -> list[str]:
@@ -95,7 +105,7 @@ def describe(domain: DomainName) -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     domain: DomainName,
     data: Annotated[Path | None, typer.Option(help="Your file; without it, synthetic data.")] = None,
     columns: Columns = None,
@@ -114,21 +124,17 @@ def run(
     """Take a domain from data to a verified device file with its evidence."""
     from .shared import run_folder
     from .shared.config import override, parse_assignments, read_toml
-
-    registry.summary(domain)
-    record = _trainable(domain)
-    from .pipeline import run as run_pipeline
     from .shared.domain import Request
     from .shared.report_terminal import print_report
 
-    settings = override(record.config, read_toml(config)) if config else record.config
-    settings = override(settings, parse_assignments(set_ or []))
-    request = Request(data, _roles(columns), tuple(exclude or ()))
+    registry.summary(domain)  # a misspelt domain is found before anything is imported or made
     folder = run_folder.start(out_ or Path("runs") / domain, overwrite=overwrite)
-    command = shlex.join(["edgekit", *sys.argv[1:]])
     try:
-        with _progress(quiet) as report:
-            outcome = run_pipeline(record, settings, request, folder=folder, command=command, seed=seed, report=report)
+        record = _trainable(domain)
+        settings = override(record.config, read_toml(config)) if config else record.config
+        settings = override(settings, parse_assignments(set_ or []))
+        request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]))
+        outcome = _run(record, settings, request, folder, seed=seed, quiet=quiet)
     finally:
         folder.discard()
     print_report(outcome.report, out)
@@ -218,6 +224,13 @@ def _trainable(domain: str) -> Any:
         raise MissingExtraError(
             f'A run needs {error.name!r}, which is not installed. Install it with: pip install "edgekit[train]"'
         ) from error
+
+
+def _run(record: Any, settings: Any, request: Any, folder: Any, *, seed: int, quiet: bool) -> Any:
+    from .pipeline import run as run_pipeline
+
+    with _progress(quiet) as report:
+        return run_pipeline(record, settings, request, folder=folder, seed=seed, report=report)
 
 
 def _settings(config: Any) -> Iterator[tuple[str, str]]:

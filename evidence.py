@@ -18,6 +18,7 @@ from .shared.model_card import render_model_card
 from .shared.report import Block, Cell, Figure, Report, Section, Table, Text, as_json, format_value
 from .shared.report_html import render_html
 from .shared.run_folder import RunFolder
+from .shared.sources import Source
 from .shared.splits import Splits
 from .shared.training import Fitted
 from .tflite_export.card import Card
@@ -98,11 +99,15 @@ def compose(evidence: Evidence) -> Report:
 
 def write(folder: RunFolder, report: Report, evidence: Evidence) -> None:
     """Write report.json, report.html and model_card.md."""
-    source = next((item for item in evidence.domain.sources if item.synthetic), None) if evidence.synthetic else None
     write_json(folder.path("report.json"), as_json(report))
     write_text(folder.path("report.html"), render_html(report))
     card = asdict(evidence.card)
-    write_text(folder.path("model_card.md"), render_model_card(report.facts, source=source, card=card))
+    write_text(folder.path("model_card.md"), render_model_card(report.facts, source=_passport(evidence), card=card))
+
+
+def _passport(evidence: Evidence) -> Source | None:
+    """Return the passport of the synthetic data; a user's own data have none."""
+    return next((source for source in evidence.domain.sources if evidence.synthetic and source.synthetic), None)
 
 
 def _tone(evidence: Evidence) -> Any:
@@ -165,7 +170,10 @@ def _metrics(evidence: Evidence) -> Section:
     shown = sorted(evidence.figures, key=lambda name: (name not in NETWORKS, name))
     rows = tuple((name, *(evidence.figures[name].get(metric) for metric in names)) for name in shown)
     table = Table(
-        ("predictor", *names), rows, "On test, which was read once; brackets are 95 % bootstrap intervals.", 0
+        ("predictor", *names),
+        rows,
+        "On test, which was read once; brackets are 95 % bootstrap intervals.",
+        shown.index("tflite" if "tflite" in shown else "keras"),
     )
     primary = evidence.domain.primary_metric
     values = {name: evidence.figures[name][primary] for name in shown}
@@ -239,6 +247,9 @@ def _data(evidence: Evidence) -> Section:
         *((f"rows in {name}", len(part)) for name, part in splits.parts().items()),
     )
     blocks: list[Block] = [Table(("data", ""), rows)]
+    passport = _passport(evidence)
+    if passport:
+        blocks.append(Table(("", ""), tuple(passport.as_rows()), "Passport of the data."))
     notes = (*data.notes, *splits.notes, *evidence.prepared.notes)
     if notes:
         blocks.append(Text("\n".join(f"- {note}" for note in notes)))

@@ -42,7 +42,7 @@ class Outcome:
 
 
 def run(
-    domain: Domain, config: Any, request: Request, *, folder: RunFolder, command: str, seed: int = 0, report: Progress
+    domain: Domain, config: Any, request: Request, *, folder: RunFolder, seed: int = 0, report: Progress
 ) -> Outcome:
     """Take a domain from data to a device file.
 
@@ -51,7 +51,6 @@ def run(
         config: its settings.
         request: the user's data, or none for synthetic data.
         folder: where the evidence is built; it gets its final name when everything in it is whole.
-        command: what the user typed, for the manifest.
         seed: of data, split, training and bootstrap.
         report: receives a line for each step.
 
@@ -105,13 +104,30 @@ def run(
         fitted.model.save(folder.path("model.keras"))
     with clock.stage("report"):
         evidence = Evidence(
-            domain, config, seed, request.path is None, data, splits, findings, prepared, fitted, threshold, outputs, figures, verdict,
-            rungs, chosen, {name: len(content) for name, content in contents.items()}, verification, card,
-            compare_outputs(outputs[KERAS], outputs[DEVICE], decision=decision) if chosen else None, clock.seconds(),
-        )  # fmt: skip
+            domain=domain,
+            config=config,
+            seed=seed,
+            synthetic=request.path is None,
+            data=data,
+            splits=splits,
+            findings=findings,
+            prepared=prepared,
+            fitted=fitted,
+            threshold=threshold,
+            outputs=outputs,
+            figures=figures,
+            verdict=verdict,
+            rungs=rungs,
+            chosen=chosen,
+            sizes={name: len(content) for name, content in contents.items()},
+            verification=verification,
+            card=card,
+            parity=compare_outputs(outputs[KERAS], outputs[DEVICE], decision=decision) if chosen else None,
+            seconds=clock.seconds(),
+        )
         composed = compose(evidence)
         write(folder, composed, evidence)
-    facts = {"command": command, "seed": seed, "data": _data_facts(data), "versions": versions()}
+    facts = {"command": request.command, "seed": seed, "data": _data_facts(data), "versions": versions()}
     return Outcome(folder.finish(facts), composed, chosen.recipe if chosen else None)
 
 

@@ -9,19 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 Kind = Literal["timestamp", "identifier", "money", "number", "category", "label"]
 Missing = Literal["forbid", "impute", "own value"]
-Parsed = tuple[np.ndarray, list[str]]
 
+NEVER_MISSING = ("identifier", "money", "label")  # kinds without a value that could stand for an absent cell
 MAX_CENTS = 10**9
-MISSING_TEXT = ("", "na", "n/a", "nan", "null", "none")
-TRUE_TEXT = ("1", "true", "1.0")
-FALSE_TEXT = ("0", "false", "0.0")
+MISSING_TEXT = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "<na>"))
+TRUE_TEXT = frozenset(("1", "true", "1.0"))
+FALSE_TEXT = frozenset(("0", "false", "0.0"))
 LATEST_SECOND = 253_402_300_799  # the end of the year 9999; a larger number is in milliseconds
+
+
+class Reading(NamedTuple):
+    """What a reader made of (row,) cells.
+
+    Attributes:
+        values: (row,) typed values; those of absent or wrong cells mean nothing unless the reader says so.
+        wrong: (row,) bool, the cells that are there and cannot be read.
+        expected: what such a cell should have been.
+    """
+
+    values: np.ndarray
+    wrong: np.ndarray
+    expected: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +49,8 @@ class Column:
         unit: unit of the values, if any.
         low, high: smallest and largest value allowed (numbers and money), inclusive.
         required: whether a file must have it.
-        missing: what an absent cell means: an error, a value to impute, or a value of its own.
+        missing: what an absent cell means: an error, a value to impute, or a value of its own. Identifiers,
+            money and labels can never be absent.
         example: a cell as a user would write it.
     """
 
@@ -49,119 +64,88 @@ class Column:
     missing: Missing = "forbid"
     example: str = ""
 
-    def read(self, cells: np.ndarray) -> Parsed:
+    def read(self, cells: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Return typed values of (row,) raw ``cells`` and the problems met, each with row and value."""
-        values, problems = READERS[self.kind](cells)
-        if not problems and (self.low is not None or self.high is not None):
-            problems = self._out_of_range(values)
-        return values, problems
+        absent = _absent(cells)
+        values, wrong, expected = READERS[self.kind](cells, absent)
+        must = self.missing == "forbid" or self.kind in NEVER_MISSING
+        problems = _first(absent & must, cells, "a value") + _first(wrong & ~absent, cells, expected)
+        return values, problems or _first(self._out_of_range(values), cells, f"a value {self.limits()}")
 
-    def _out_of_range(self, values: np.ndarray) -> list[str]:
+    def limits(self) -> str:
+        """Return the range in words, or an empty string when there is none."""
+        low = "" if self.low is None else f"from {self.low:,.15g}"
+        high = "" if self.high is None else f"up to {self.high:,.15g}"
+        return f"{low} {high}".strip()
+
+    def _out_of_range(self, values: np.ndarray) -> np.ndarray:
+        wrong = np.zeros(len(values), dtype=bool)
         scale = 100 if self.kind == "money" else 1
-        low = -np.inf if self.low is None else self.low * scale
-        high = np.inf if self.high is None else self.high * scale
-        with np.errstate(invalid="ignore"):
-            wrong = (values < low) | (values > high)
-        return _first(wrong, values / scale, f"a value from {self.low:g} to {self.high:g}")
+        if self.low is not None:
+            wrong |= values < self.low * scale
+        if self.high is not None:
+            wrong |= values > self.high * scale
+        return wrong
 
 
-def read_timestamp(cells: np.ndarray) -> Parsed:
-    """Read dates as int64 seconds since 1970-01-01 UTC; a time without zone is taken as UTC.
+def read_timestamp(cells: np.ndarray, absent: np.ndarray) -> Reading:
+    """Read dates as int64 whole seconds since 1970-01-01 UTC; a time without zone is taken as UTC.
 
-    Accepts datetimes, ISO 8601 text (with or without zone) and numbers (seconds).
+    Accepts datetimes, ISO 8601 text (with or without zone) and numbers (seconds). An absent cell becomes the
+    smallest int64, as numpy's NaT does.
     """
-    expected = "an ISO date such as 2018-04-01T00:00:31, or a number of seconds"
     if cells.dtype.kind == "M":
-        seconds = cells.astype("datetime64[s]").astype(np.int64)
-        return seconds, _first(np.isnat(cells), cells, expected)
+        return Reading(_seconds(cells), absent, "a date")
     if cells.dtype.kind in "iuf":
-        numbers = cells.astype(np.float64)
-        wrong = ~(np.abs(numbers) <= LATEST_SECOND)
-        return np.where(wrong, 0, numbers).astype(np.int64), _first(wrong, cells, expected)
-    text = np.array(["" if _is_missing(cell) else str(cell) for cell in cells], dtype=object)
-    try:
-        return np.array([_whole_seconds(cell) for cell in text], dtype=np.int64), []
-    except (ValueError, OverflowError):
-        return _timestamps_one_by_one(text, expected)
+        return _numeric_seconds(cells.astype(np.float64), absent)
+    if _share_of_numbers(cells[~absent][:100]) >= 0.9:
+        return _numeric_seconds(_floats(cells, absent), absent)
+    moments = np.array([_moment(cell) for cell in cells], dtype="datetime64[us]")
+    expected = "an ISO date such as 2018-04-01T00:00:31 (or numbers of seconds throughout)"
+    return Reading(_seconds(moments), np.isnat(moments), expected)
 
 
-def _whole_seconds(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int((aware.replace(microsecond=0) - _EPOCH).total_seconds())
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _timestamps_one_by_one(text: np.ndarray, expected: str) -> Parsed:
-    numbers = _to_float(text)
-    if not np.isnan(numbers).any():
-        return read_timestamp(numbers)
-    seconds, wrong = np.zeros(len(text), np.int64), np.zeros(len(text), bool)
-    for row, cell in enumerate(text):
-        try:
-            seconds[row] = _whole_seconds(cell)
-        except (ValueError, OverflowError):
-            wrong[row] = True
-    return seconds, _first(wrong, text, expected)
-
-
-def read_identifier(cells: np.ndarray) -> Parsed:
+def read_identifier(cells: np.ndarray, absent: np.ndarray) -> Reading:
     """Read identifiers as text, exactly as written (``007`` stays ``007``); whole floats lose their ``.0``."""
-    if cells.dtype.kind in "iu":
-        return cells.astype(str).astype(object), []
-    if cells.dtype.kind == "f":
-        wrong = ~np.isfinite(cells)
-        whole = np.where(wrong, 0, cells)
-        text = [str(int(value)) if value == int(value) else repr(float(value)) for value in whole]
-        return np.array(text, dtype=object), _first(wrong, cells, "an identifier")
-    wrong = np.array([_is_missing(cell) for cell in cells], dtype=bool)
-    values = np.array([str(cell).strip() for cell in cells], dtype=object)
-    return values, _first(wrong, cells, "an identifier")
+    infinite = np.isinf(cells) if cells.dtype.kind == "f" else np.zeros(len(cells), dtype=bool)
+    return Reading(_texts(cells, absent), infinite, "an identifier")
 
 
-def read_money(cells: np.ndarray) -> Parsed:
+def read_money(cells: np.ndarray, absent: np.ndarray) -> Reading:
     """Read amounts of money as int64 cents (rounded half to even), so that sums are exact."""
-    numbers, problems = read_number(cells)
-    cents = np.round(numbers * 100)
+    with np.errstate(over="ignore"):
+        cents = np.round(_floats(cells, absent) * 100)
     wrong = ~(np.abs(cents) <= MAX_CENTS)
-    if not problems:
-        problems = _first(wrong, cells, f"an amount of at most {MAX_CENTS // 100:,}, without NaN or infinity")
-    return np.where(wrong, 0, cents).astype(np.int64), problems
+    expected = (
+        f"an amount such as 1234.56, at most {MAX_CENTS // 100:,}, with a decimal point and without currency sign "
+        "or thousands separator"
+    )
+    return Reading(np.where(wrong, 0, cents).astype(np.int64), wrong, expected)
 
 
-def read_number(cells: np.ndarray) -> Parsed:
-    """Read float64 numbers; an absent cell becomes NaN, infinity and text are problems."""
-    if cells.dtype.kind in "iufb":
-        values = cells.astype(np.float64)
-        return values, _first(np.isinf(values), cells, "a finite number")
-    values = _to_float(cells)
-    absent = np.array([_is_missing(cell) for cell in cells], dtype=bool)
-    return values, _first(np.isnan(values) & ~absent | np.isinf(values), cells, "a number")
+def read_number(cells: np.ndarray, absent: np.ndarray) -> Reading:
+    """Read float64 numbers; an absent cell becomes NaN."""
+    values = _floats(cells, absent)
+    return Reading(values, ~np.isfinite(values), "a finite number such as 1234.56")
 
 
-def read_category(cells: np.ndarray) -> Parsed:
-    """Read categories as text; an absent cell becomes an empty string, a value of its own."""
-    if cells.dtype.kind in "iufb":
-        return np.where(_missing_number(cells), "", cells.astype(str)).astype(object), []
-    return np.array(["" if _is_missing(cell) else str(cell).strip() for cell in cells], dtype=object), []
+def read_category(cells: np.ndarray, absent: np.ndarray) -> Reading:
+    """Read categories as text; whole floats lose their ``.0``; an absent cell becomes an empty string."""
+    return Reading(_texts(cells, absent), np.zeros(len(cells), dtype=bool), "text")
 
 
-def read_label(cells: np.ndarray) -> Parsed:
+def read_label(cells: np.ndarray, absent: np.ndarray) -> Reading:
     """Read labels as int8: 1 for ``1``/``true``, 0 for ``0``/``false``."""
-    text = np.array([str(cell).strip().lower() for cell in cells], dtype=object)
-    positive, negative = np.isin(text, TRUE_TEXT), np.isin(text, FALSE_TEXT)
-    found = sorted(set(text[~(positive | negative)]))
-    problems = []
-    if found:
-        listed = ", ".join(map(repr, found[:5]))
-        first = int(np.flatnonzero(~(positive | negative))[0]) + 1
-        problems = [f"row {first}: found the label value {listed}, expected two values, 1 (true) and 0 (false)"]
-    return positive.astype(np.int8), problems
+    text = [str(cell).strip().lower() for cell in cells.tolist()]
+    positive = np.array([cell in TRUE_TEXT for cell in text], dtype=bool)
+    negative = np.array([cell in FALSE_TEXT for cell in text], dtype=bool)
+    wrong = ~(positive | negative | absent)
+    found = sorted(set(_texts(cells, absent)[~absent])) if wrong.any() else []
+    listed = ", ".join(map(_shown, found[:5])) + (" …" if len(found) > 5 else "")
+    return Reading(positive.astype(np.int8), wrong, f"two values, 1 (true) and 0 (false); the column holds {listed}")
 
 
-READERS: dict[Kind, Callable[[np.ndarray], Parsed]] = {
+READERS: dict[Kind, Callable[[np.ndarray, np.ndarray], Reading]] = {
     "timestamp": read_timestamp,
     "identifier": read_identifier,
     "money": read_money,
@@ -172,53 +156,117 @@ READERS: dict[Kind, Callable[[np.ndarray], Parsed]] = {
 
 
 def infer_kind(cells: np.ndarray) -> Kind:
-    """Tell whether a column without a role holds numbers or categories.
+    """Tell whether a column without a role holds numbers, dates or categories.
 
     Text of which at least nine cells in ten are numbers is a number column with faults in it, so that a
-    stray word is reported and does not silently turn a feature into a category.
+    stray word is reported and does not silently turn a feature into a category. A decimal comma is such a fault.
+    Text is a date only when every cell is.
     """
     if cells.dtype.kind in "iufb":
         return "number"
-    if cells.dtype.kind == "M":
+    present = cells[~_absent(cells)]
+    if cells.dtype.kind == "M" or (len(present) and all(_moment(cell) is not None for cell in present)):
         return "timestamp"
-    present = np.array([cell for cell in cells if not _is_missing(cell)], dtype=object)
-    if not len(present):
+    if not len(present) or _share_of_numbers(present) >= 0.9:
         return "number"
-    return "number" if np.mean(~np.isnan(_to_float(present))) >= 0.9 else "category"
+    points = np.array([str(cell).replace(",", ".") for cell in present], dtype=object)
+    return "number" if _share_of_numbers(points) >= 0.9 else "category"
 
 
-def _to_float(cells: np.ndarray) -> np.ndarray:
-    try:
-        return np.array([np.nan if _is_missing(cell) else cell for cell in cells], dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.array([_float_or_nan(cell) for cell in cells], dtype=np.float64)
-
-
-def _float_or_nan(cell: object) -> float:
-    try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return float("nan")
+def _absent(cells: np.ndarray) -> np.ndarray:
+    if cells.dtype.kind in "fc":
+        return np.isnan(cells)
+    if cells.dtype.kind == "M":
+        return np.isnat(cells)
+    if cells.dtype.kind in "iub":
+        return np.zeros(len(cells), dtype=bool)
+    return np.array([_is_missing(cell) for cell in cells], dtype=bool)
 
 
 def _is_missing(cell: object) -> bool:
     if isinstance(cell, str):
         return cell.strip().lower() in MISSING_TEXT
-    return cell is None or cell != cell
+    try:
+        return cell is None or bool(cell != cell)
+    except TypeError:  # pandas' NA does not say whether it equals itself
+        return True
+    except ValueError:  # a list in a cell: a fault, not an absence
+        return False
 
 
-def _missing_number(cells: np.ndarray) -> np.ndarray:
-    return np.isnan(cells) if cells.dtype.kind == "f" else np.zeros(len(cells), bool)
+def _floats(cells: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """Return float64 values, NaN where a cell is absent or not a number."""
+    if cells.dtype.kind in "iufb":
+        return cells.astype(np.float64)
+    return np.array([np.nan if gone else _float(cell) for cell, gone in zip(cells, absent, strict=True)], np.float64)
+
+
+def _float(cell: object) -> float:
+    # Python reads 12_34 as a number, and a date as its nanoseconds: no user means that
+    if isinstance(cell, np.datetime64) or (isinstance(cell, str) and "_" in cell):
+        return np.nan
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _share_of_numbers(present: np.ndarray) -> float:
+    return float(np.mean([not np.isnan(_float(cell)) for cell in present])) if len(present) else 0.0
+
+
+def _numeric_seconds(numbers: np.ndarray, absent: np.ndarray) -> Reading:
+    wrong = ~(np.abs(numbers) <= LATEST_SECOND)
+    seconds = np.where(wrong, 0, np.floor(np.where(wrong, 0, numbers))).astype(np.int64)
+    if _look_like_days(seconds[~wrong]):
+        return Reading(seconds, ~absent, "a date written as 2018-04-01 (20180401 would be taken for seconds)")
+    seconds[absent] = np.iinfo(np.int64).min
+    return Reading(seconds, wrong, "a number of seconds since 1970 (divide milliseconds by 1000)")
+
+
+def _look_like_days(seconds: np.ndarray) -> bool:
+    """Tell whether numbers are days written as 20180401; twenty different seconds are not so by chance."""
+    if not len(seconds) or seconds.min() < 19_000_101 or seconds.max() > 21_001_231:
+        return False
+    days = np.unique(seconds)
+    month, day = days // 100 % 100, days % 100
+    return len(days) >= 20 and bool(np.all((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)))
+
+
+def _seconds(moments: np.ndarray) -> np.ndarray:
+    return moments.astype("datetime64[s]").astype(np.int64)
+
+
+def _moment(cell: object) -> datetime | None:
+    """Return an ISO date as UTC without zone; None when it is none (bare digits are seconds, not a date)."""
+    text = str(cell).strip()
+    try:
+        moment = None if text.isdigit() else datetime.fromisoformat(text)
+        return moment if moment is None or moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _texts(cells: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    plain = cells.tolist() if cells.dtype.kind in "iufb" else cells
+    return np.array(["" if gone else _text(cell) for cell, gone in zip(plain, absent, strict=True)], dtype=object)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    return str(cell).strip()
 
 
 def _first(wrong: np.ndarray, cells: np.ndarray, expected: str) -> list[str]:
     rows = np.flatnonzero(wrong)
     if not len(rows):
         return []
-    more = f" (and {len(rows) - 1:,} more rows)" if len(rows) > 1 else ""
-    return [f"row {rows[0] + 1}: found {_shown(cells[rows[0]])}, expected {expected}{more}"]
+    more = f" (and {len(rows) - 1:,} more {'row' if len(rows) == 2 else 'rows'})" if len(rows) > 1 else ""
+    return [f"row {rows[0] + 1}: found {_shown(cells[rows[0]])}{more}, expected {expected}"]
 
 
 def _shown(cell: object) -> str:
-    text = cell if isinstance(cell, str) else str(cell)
-    return repr(text if len(text) <= 40 else text[:37] + "...") if isinstance(cell, str) else text
+    text = str(cell)
+    short = text if len(text) <= 40 else text[:37] + "..."
+    return repr(short) if isinstance(cell, str) else short

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +16,9 @@ from .errors import ConfigError, nearest
 
 
 class Settings(BaseModel):
-    """Base of every settings record: frozen, strict types, unknown keys refused."""
+    """Base of every settings record: frozen, strict types, unknown keys, NaN and infinity refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class TrainingSettings(Settings):
@@ -39,7 +40,7 @@ def override(config: Config, changes: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: a key is unknown or a value has the wrong type or range; all problems are listed.
     """
-    merged = _merge(config.model_dump(), changes)
+    merged = _merge(config.model_dump(mode="json"), changes)
     try:
         # through JSON, so that a list from TOML is accepted where the settings hold a tuple
         return type(config).model_validate_json(json.dumps(merged), strict=True)
@@ -57,7 +58,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"Cannot read the settings file {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -67,29 +68,35 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """Turn ``["training.epochs=5"]`` into ``{"training": {"epochs": 5}}``.
 
-    A value is read as TOML (numbers, true/false, lists); anything else is taken as text.
+    A value is read as TOML (numbers, true/false, lists); anything else, dates too, is taken as text. Where the
+    shell has eaten the quotes, ``[a, b]`` is still a list. The last of several values counts.
 
     Raises:
-        ConfigError: an entry is not of the form ``section.key=value``.
+        ConfigError: an entry is not of the form ``section.key=value``, or sets a section and a key inside it.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
-        if not equals or not all(key.split(".")):
+        *sections, last = (part.strip() for part in key.split("."))
+        if not equals or not all([*sections, last]):
             raise ConfigError(f"Not a setting: {assignment!r}. Write it as section.key=value, e.g. training.epochs=5.")
-        *sections, last = key.strip().split(".")
         place = changes
         for section in sections:
             place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{assignment!r} sets a key inside {section!r}, which another --set gives one value.")
         place[last] = _toml_value(text.strip())
     return changes
 
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
+        if text.startswith("[") and text.endswith("]"):
+            return [_toml_value(part.strip()) for part in text[1:-1].split(",") if part.strip()]
         return text
+    return text if isinstance(value, date | time) else value
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,8 +110,12 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _explain(item: ErrorDetails, config: Settings) -> str:
     place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "model_type":
+        keys = ", ".join(f"{place}.{key}" for key in _keys_beside(config, (*item["loc"], "")))
+        return f"{place}: a section cannot be set to one value (found {item['input']!r}). Set one of {keys}."
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg']} (found {item['input']!r})."
+        quotes = " Write it in quotes: '\"…\"'." if item["type"] == "string_type" else ""
+        return f"{place}: {item['msg']} (found {item['input']!r}).{quotes}"
     known = _keys_beside(config, item["loc"])
     last = str(item["loc"][-1])
     hint = nearest(last, known)

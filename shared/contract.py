@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,13 +85,14 @@ class Contract:
         columns: dict[str, np.ndarray] = {}
         for column, own_name in chosen:
             if own_name not in raw.columns:
-                problems.append(f"column {own_name!r} is missing.{nearest(own_name, raw.columns)}")
+                role = "" if column.name == own_name else f" (role {column.name!r})"
+                problems.append(f"column {own_name!r}{role} is missing.{nearest(own_name, raw.columns)}")
                 continue
             columns[column.name], found = column.read(raw.columns[own_name])
             problems += [f"column {own_name!r}: {problem}." for problem in found]
         if problems:
             raise ContractError(f"{raw.source} does not keep the contract of {self.name}:\n" + _listed(problems))
-        notes = raw.notes + self._near_misses(wanted, names)
+        notes = (*raw.notes, *(self._notes(raw, names, exclude, wanted) if features is None else ()))
         return Table(columns, wanted, names, raw.source, raw.fingerprint, notes)
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -102,7 +103,7 @@ class Contract:
                 column.kind,
                 "yes" if column.required else "no",
                 column.unit or "–",
-                "–" if column.low is None else f"{column.low:,.0f} … {column.high:,.0f}",
+                column.limits() or "–",
                 column.missing,
                 column.meaning,
                 column.example,
@@ -114,38 +115,58 @@ class Contract:
         self, raw: RawTable, mapping: dict[str, str], exclude: Sequence[str], required: Sequence[str]
     ) -> tuple[dict[str, str], list[str]]:
         known = [column.name for column in self.roles]
-        problems = [
-            f"--columns {role}={own}: there is no role {role!r}.{nearest(role, known)} Roles: {', '.join(known)}"
-            for role, own in mapping.items()
-            if role not in known
-        ]
-        problems += [
-            f"--exclude {name}: there is no such column.{nearest(name, raw.columns)}"
-            for name in exclude
-            if name not in raw.columns
-        ]
         names = {role: own for role, own in mapping.items() if role in known}
-        taken = set(names.values())
-        names |= {role: role for role in known if role not in names and role in raw.columns and role not in taken}
+        names |= {
+            role: role
+            for role in known
+            if role not in names and role in raw.columns and role not in exclude and role not in names.values()
+        }
+        left = [name for name in raw.columns if name not in exclude]
+        return names, [*self._misnamed(raw, mapping, exclude, known), *self._unfilled(left, names, required)]
+
+    def _misnamed(
+        self, raw: RawTable, mapping: Mapping[str, str], exclude: Sequence[str], known: Sequence[str]
+    ) -> Iterator[str]:
+        """Tell what is wrong with the names the user gave."""
+        roles_of: dict[str, list[str]] = {}
+        for role, own in mapping.items():
+            roles_of.setdefault(own, []).append(role)
+            if role not in known:
+                hint = nearest(role, known)
+                yield f"--columns {role}={own}: there is no role {role!r}.{hint} Roles: {', '.join(known)}."
+            if own in exclude:
+                yield f"column {own!r} plays the role {role!r} and is excluded too. Take back one of the two."
+        for own, roles in roles_of.items():
+            if len(roles) > 1:
+                yield f"column {own!r} is to play the roles {', '.join(roles)}. Give each role a column of its own."
+        for name in exclude:
+            if name not in raw.columns:
+                yield f"--exclude {name}: there is no such column.{nearest(name, raw.columns)}"
+
+    def _unfilled(self, left: Sequence[str], names: Mapping[str, str], required: Sequence[str]) -> Iterator[str]:
         for column in self.roles:
             if column.name not in names and (column.required or column.name in required):
-                hint = nearest(column.name, raw.columns)
-                problems.append(
-                    f"no column for the role {column.name!r} ({column.meaning}).{hint} "
-                    f"Name it with --columns {column.name}=YOUR_COLUMN. Columns: {', '.join(raw.columns)}"
+                yield (
+                    f"no column for the role {column.name!r} ({column.meaning}).{nearest(column.name, left)} "
+                    f"Name it with --columns {column.name}=YOUR_COLUMN. Columns: {', '.join(left)}."
                 )
-        return names, problems
 
     def _features(self, raw: RawTable, names: Mapping[str, str], exclude: Sequence[str]) -> tuple[Column, ...]:
-        left = [name for name in raw.columns if name not in names.values() and name not in exclude]
+        taken = {*names.values(), *names, *exclude}
+        left = [name for name in raw.columns if name not in taken]
         return tuple(feature_column(name, infer_kind(raw.columns[name])) for name in left)
 
-    def _near_misses(self, features: Sequence[Column], names: Mapping[str, str]) -> tuple[str, ...]:
-        absent = [column.name for column in self.roles if column.name not in names]
-        close = [(role, nearest(role, [column.name for column in features])) for role in absent]
-        return tuple(
-            f"no column plays the role {role!r}.{hint} If so: --columns {role}=…" for role, hint in close if hint
-        )
+    def _notes(
+        self, raw: RawTable, names: Mapping[str, str], exclude: Sequence[str], features: Sequence[Column]
+    ) -> Iterator[str]:
+        """Tell which columns bear a role's name that another plays, and which features may be a role misspelt."""
+        for role, own in names.items():
+            if role != own and role in raw.columns and role not in (*names.values(), *exclude):
+                yield f"column {role!r} is left out: {own!r} plays that role"
+        for column in self.roles:
+            hint = nearest(column.name, [feature.name for feature in features])
+            if hint and column.name not in names and column.name not in exclude:
+                yield f"no column plays the role {column.name!r}.{hint} If so: --columns {column.name}=…"
 
 
 def feature_column(name: str, kind: str) -> Column:
@@ -153,7 +174,7 @@ def feature_column(name: str, kind: str) -> Column:
     if kind == "number":
         return Column(name=name, kind="number", meaning="numeric feature", missing="impute")
     if kind == "timestamp":
-        return Column(name=name, kind="timestamp", meaning="a date, not used as a feature")
+        return Column(name=name, kind="timestamp", meaning="a date, not used as a feature", missing="own value")
     return Column(name=name, kind="category", meaning="categorical feature", missing="own value")
 
 

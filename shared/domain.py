@@ -61,11 +61,13 @@ class Request:
         path: the user's data, or ``None`` for the domain's synthetic data.
         columns: role to the file's own column name.
         exclude: columns to leave out.
+        command: what was typed, for the manifest.
     """
 
     path: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,58 +111,58 @@ class Data(Protocol):
 
 
 class Load(Protocol):
-    def __call__(self, request: Request, config: Any) -> Any:
+    def __call__(self, request: Request, config: Any, /) -> Any:
         """Read the user's file and hold it to the contract; raises every problem in one error."""
 
 
 class Synthesize(Protocol):
-    def __call__(self, config: Any, *, seed: int) -> Any:
+    def __call__(self, config: Any, /, *, seed: int) -> Any:
         """Return data of the same form as ``load``; the same seed gives the same data."""
 
 
 class Split(Protocol):
-    def __call__(self, data: Any, config: Any, *, seed: int) -> Splits:
+    def __call__(self, data: Any, config: Any, /, *, seed: int) -> Splits:
         """Return disjoint train, validation and test rows by the domain's leak-safe rule."""
 
 
 class Audit(Protocol):
-    def __call__(self, data: Any, splits: Splits, config: Any) -> list[Finding]:
+    def __call__(self, data: Any, splits: Splits, config: Any, /) -> list[Finding]:
         """Look for leaks and oddities; nothing is changed."""
 
 
 class Prepare(Protocol):
-    def __call__(self, data: Any, splits: Splits, config: Any) -> Prepared:
+    def __call__(self, data: Any, splits: Splits, config: Any, /) -> Prepared:
         """Turn rows into model inputs; whatever is learnt, is learnt on the training rows."""
 
 
 class Fit(Protocol):
-    def __call__(self, prepared: Prepared, config: Any, *, seed: int, report: Progress, log: Path | None) -> Fitted:
+    def __call__(self, prepared: Prepared, config: Any, /, *, seed: int, report: Progress, log: Path | None) -> Fitted:
         """Build and fit the network; epochs and calibration are chosen on validation."""
 
 
 class Evaluate(Protocol):
-    def __call__(self, outputs: Arrays, examples: Examples, config: Any) -> dict[str, Statistic]:
+    def __call__(self, outputs: Arrays, examples: Examples, config: Any, /) -> dict[str, Statistic]:
         """Return the domain's metrics of a predictor's ``outputs``, ready for the bootstrap."""
 
 
 class Decide(Protocol):
-    def __call__(self, outputs: Arrays, validation: Examples, config: Any) -> Threshold:
+    def __call__(self, outputs: Arrays, validation: Examples, config: Any, /) -> Threshold:
         """Choose the operating point on validation."""
 
 
 class Rivals(Protocol):
-    def __call__(self, prepared: Prepared, config: Any, *, seed: int, report: Progress) -> dict[str, Predictor]:
+    def __call__(self, prepared: Prepared, config: Any, /, *, seed: int, report: Progress) -> dict[str, Predictor]:
         """Fit the simple models that the network must beat, tuned on validation with a fair budget."""
 
 
 class Describe(Protocol):
-    def __call__(self, data: Any, prepared: Prepared, config: Any) -> Description:
+    def __call__(self, data: Any, prepared: Prepared, config: Any, /) -> Description:
         """Return what the device file must say of itself."""
 
 
 class Illustrate(Protocol):
     def __call__(
-        self, outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: Any
+        self, outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: Any, /
     ) -> tuple[Section, ...]:
         """Return the domain's own report sections for the predictors' test outputs."""
 

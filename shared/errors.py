@@ -72,5 +72,6 @@ def require(module: str, *, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f'This needs {module!r}, which is not installed. Install it with: pip install "edgekit[{extra}]"'
+            f"This needs {module!r}, which is not installed or does not load ({error}). "
+            f'Install it with: pip install "edgekit[{extra}]"'
         ) from error

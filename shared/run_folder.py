@@ -1,9 +1,11 @@
-"""The folder of a run: built beside its final place and moved there whole, so that a kill leaves nothing half-written."""
+"""The folder of a run: built beside its final place and moved there whole, so that a kill leaves nothing half done."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from .errors import RunError
 from .files import sha256, write_json
 
 MANIFEST = "manifest.json"
+PARTIAL, EARLIER = ".partial", ".earlier"
+_STARTED = time.time_ns()
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,28 @@ class RunFolder:
         """Write the manifest, with the sha256 of every file, and move the folder to its place.
 
         Raises:
-            RunError: the folder cannot be moved; the evidence stays in ``working``.
+            RunError: the folder cannot be moved; the evidence stays in ``working``, the earlier run in its place.
         """
         files = sorted(path for path in self.working.rglob("*") if path.is_file())
         sums = {path.relative_to(self.working).as_posix(): sha256(path) for path in files}
         write_json(self.working / MANIFEST, {"format": 1, **facts, "files": sums})
-        earlier = self.working.with_name(f"{self.working.name}.earlier")
+        earlier = self.working.with_suffix(EARLIER)
         try:
             if self.final.exists():
                 _require_replaceable(self.final, self.overwrite)
                 os.replace(self.final, earlier)
             os.replace(self.working, self.final)
-        except OSError as error:
-            raise RunError(
-                f"Cannot move the run to {self.final}: {error.strerror}. It lies in {self.working}."
-            ) from error
+        except (RunError, OSError) as error:
+            _restore(earlier, self.final)
+            reason = getattr(error, "strerror", None) or error
+            raise RunError(f"Cannot move the run to {self.final}: {reason}. It lies in {self.working}.") from error
         shutil.rmtree(earlier, ignore_errors=True)
         return self.final
 
     def discard(self) -> None:
-        """Remove what was built so far."""
-        shutil.rmtree(self.working, ignore_errors=True)
+        """Remove what was built so far; evidence that is whole is kept."""
+        if not _whole(self.working):
+            shutil.rmtree(self.working, ignore_errors=True)
 
 
 def start(final: Path, *, overwrite: bool = False) -> RunFolder:
@@ -68,12 +73,14 @@ def start(final: Path, *, overwrite: bool = False) -> RunFolder:
     Raises:
         RunError: ``final`` exists and may not be replaced, or its place cannot be written.
     """
-    if final.exists():
-        _require_replaceable(final, overwrite)
-    working = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    if final.name in ("", ".."):
+        raise RunError(f"{final} cannot be the folder of a run. Name a new folder with --out.")
+    working = final.with_name(f".{final.name}.{os.getpid()}.{time.time_ns()}{PARTIAL}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final)
+        if final.exists():
+            _require_replaceable(final, overwrite)
         working.mkdir()
     except OSError as error:
         raise RunError(
@@ -85,22 +92,40 @@ def start(final: Path, *, overwrite: bool = False) -> RunFolder:
 def _require_replaceable(final: Path, overwrite: bool) -> None:
     if not overwrite:
         raise RunError(f"{final} exists already. Nothing was changed. Choose another --out, or add --overwrite.")
-    if not (final / MANIFEST).is_file():
+    if not _whole(final):
         raise RunError(
             f"{final} is not the folder of an earlier run (it has no {MANIFEST}), so --overwrite leaves it alone. "
             "Choose another --out."
         )
 
 
+def _whole(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file()
+
+
+def _restore(earlier: Path, final: Path) -> None:
+    """Put a run that was about to be replaced back in its place."""
+    if earlier.exists() and not final.exists():
+        os.replace(earlier, final)
+
+
 def _sweep(final: Path) -> None:
-    """Remove what killed runs left beside ``final``."""
-    for left in final.parent.glob(f".{final.name}.*.partial"):
-        process = left.name.split(".")[-2]
-        if process.isdigit() and not _alive(int(process)):
+    """Clear up what killed runs left beside ``final``: what is whole is kept, an earlier run goes back to its place."""
+    pattern = re.compile(rf"\.{re.escape(final.name)}\.(\d{{1,9}})\.(\d+)({PARTIAL}|{EARLIER})")
+    for left in sorted(final.parent.iterdir()):
+        match = pattern.fullmatch(left.name)
+        if not match or _alive(int(match[1]), int(match[2])):
+            continue
+        if match[3] == EARLIER:
+            _restore(left, final)
+        if _whole(final) if match[3] == EARLIER else not _whole(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _alive(process: int) -> bool:
+def _alive(process: int, born: int) -> bool:
+    """Tell whether the process that made a folder still runs; in a container the next one has the same number."""
+    if process == os.getpid():
+        return born >= _STARTED
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -27,7 +27,8 @@ print(benchmark.added_memory_bytes(sys.argv[1]))
 class Predicts(Protocol):
     """What :func:`latency` needs of a model."""
 
-    def predict(self, inputs: Arrays) -> dict[str, np.ndarray]: ...
+    def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Return the outputs for named inputs."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import __version__
 from ..shared.errors import DeviceFileError, ExportError
-from .card_reader import CardProblems, parse_card
+from .card_reader import CardProblemsError, parse_card
 
 FORMAT = 1
 ENTRY = "edgekit.card"
@@ -154,7 +154,7 @@ def from_json(text: str | bytes) -> Card:
     _refuse_newer(raw)
     try:
         values = parse_card(raw)
-    except CardProblems as problems:
+    except CardProblemsError as problems:
         listed = "\n  ".join(problems.problems)
         raise DeviceFileError(
             f"Found a card with {len(problems.problems)} problem(s), expected card format "

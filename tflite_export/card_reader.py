@@ -25,7 +25,7 @@ _BREAKS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _Reader = Callable[[Any, str, list[str]], Any]
 
 
-class CardProblems(ValueError):
+class CardProblemsError(ValueError):
     """Everything that is wrong with a card; ``problems`` holds one sentence each."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -37,14 +37,14 @@ def parse_card(raw: dict[str, Any]) -> dict[str, Any]:
     """Return the card's values with lists as tuples.
 
     Raises:
-        CardProblems: at least one value breaks the contract.
+        CardProblemsError: at least one value breaks the contract.
     """
     problems: list[str] = []
     values = _record(raw, "card", problems, _CARD)
     if not problems:
         _check_names(values, problems)
     if problems:
-        raise CardProblems(problems)
+        raise CardProblemsError(problems)
     return values
 
 

@@ -124,7 +124,7 @@ def pack(model: Any, *, size_hint: int = 0) -> bytes:
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A weight buffer packed on the schema's 16-byte boundary, ignored by the generated code."""
 
-    def Pack(self, builder: Any) -> int:
+    def Pack(self, builder: Any) -> int:  # noqa: N802  the generated packer calls it by this name
         data = None if self.data is None else self._vector(builder)
         schema.BufferStart(builder)
         if data is not None:

@@ -73,12 +73,15 @@ class Replayable(Protocol):
     """What :func:`replay` needs of a loaded model."""
 
     @property
-    def card(self) -> Card: ...
+    def card(self) -> Card:
+        """What the file says about itself."""
 
     @property
-    def golden(self) -> Golden: ...
+    def golden(self) -> Golden:
+        """The recorded examples."""
 
-    def predict(self, inputs: Arrays) -> dict[str, np.ndarray]: ...
+    def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Return the outputs for named inputs."""
 
 
 def replay(model: Replayable) -> Verification:

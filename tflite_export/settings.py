@@ -18,7 +18,7 @@ class ExportSettings(Settings):
         server: whether to write a second file with a dynamic batch, for servers.
     """
 
-    recipes: tuple[str, ...] = ("float32", "float16", "dynamic_int8")
+    recipes: tuple[str, ...] = ("float32", "float16", "dynamic_int8", "dynamic_int4")
     max_drop: float = Field(default=0.005, ge=0)
     max_bytes: int | None = Field(default=None, ge=1)
     max_latency_ms: float | None = Field(default=None, gt=0)

@@ -47,9 +47,9 @@ class ModelSettings(Settings):
     kind: Literal["tabular", "sequence", "autoencoder"] = "tabular"
     bins: int = Field(default=12, ge=2, le=64)
     members: int = Field(default=8, ge=1, le=64)
-    width: int = Field(default=64, ge=4, le=1024)
+    width: int = Field(default=96, ge=4, le=1024)
     depth: int = Field(default=2, ge=1, le=8)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
     history: int = Field(default=8, ge=2, le=64)
 
 

@@ -63,9 +63,11 @@ SOURCES = (
         url="https://github.com/Fraud-Detection-Handbook/simulated-data-raw",
         sha256=None,
         licence="none stated for the data",
-        cite="Le Borgne, Siblini, Lebichot, Bontempi 2022, Reproducible Machine Learning for Credit Card Fraud Detection",
+        cite="Le Borgne, Siblini, Lebichot, Bontempi 2022, Reproducible Machine Learning for Credit Card Fraud "
+        "Detection",
         retrieved="2026-11-22",
-        caveats="Simulated: no real customer. TX_FRAUD_SCENARIO tells which rule made a fraud: an answer, not a feature.",
+        caveats="Simulated: no real customer. TX_FRAUD_SCENARIO tells which rule made a fraud: an answer, not a "
+        "feature.",
     ),
     Source(
         title="Default of credit card clients",
@@ -74,6 +76,7 @@ SOURCES = (
         licence="CC BY 4.0",
         cite="Yeh and Lien 2009, Expert Systems with Applications 36(2)",
         retrieved="2026-11-22",
-        caveats="Defaults, not frauds; one country in 2005; no time, customer or terminal, so no windows and no time split.",
+        caveats="Defaults, not frauds; one country in 2005; no time, customer or terminal, so no windows and no time "
+        "split.",
     ),
 )

@@ -43,13 +43,23 @@ def synthesize(config: FraudConfig, *, seed: int) -> Table:
 
 
 def _checked(raw: RawTable, request: Request) -> Table:
-    table = CONTRACT.check(raw, mapping=request.columns, exclude=request.exclude, required=("label",))
+    shadowed = _shadowed(raw, request)
+    exclude = (*request.exclude, *shadowed)
+    table = CONTRACT.check(raw, mapping=request.columns, exclude=exclude, required=("label",))
+    notes = tuple(f"column {role!r} is left out: {request.columns[role]!r} plays that role" for role in shadowed)
+    table = replace(table, notes=table.notes + notes)
     label = table.columns["label"]
     if label.min() == label.max():
         raise ContractError(
             f"{raw.source}: every label is {label[0]}. Training needs both frauds (1) and genuine transactions (0)."
         )
     return _without_duplicates(_without_useless(in_time_order(table)))
+
+
+def _shadowed(raw: RawTable, request: Request) -> tuple[str, ...]:
+    """Return roles that one column plays while another, without a role, bears their name."""
+    asked = request.columns
+    return tuple(role for role, own in asked.items() if own != role in raw.columns and role not in asked.values())
 
 
 def in_time_order(table: Table) -> Table:
@@ -74,6 +84,8 @@ def _without_useless(table: Table) -> Table:
 
 def _useless(column: Column, table: Table) -> str:
     values = table.columns[column.name]
+    if column.name in features.reserved(_roles(table)):
+        return "a feature made here has that name; rename the column to use it"
     if column.kind == "timestamp":
         return "a date without a role (name it with --columns timestamp=… if it is the time of the event)"
     if column.kind == "category":
@@ -93,7 +105,12 @@ def _useless(column: Column, table: Table) -> str:
 
 
 def _without_duplicates(table: Table) -> Table:
-    """Drop rows that equal an earlier one in every column: one event booked twice, or a leak between splits."""
+    """Drop rows that equal an earlier one in every column: one event booked twice, or a leak between splits.
+
+    Without a time equal rows may well be different people; they stay, and the audit counts them.
+    """
+    if not table.has("timestamp"):
+        return table
     copies = checks.identical_rows(table.columns)
     _, first = np.unique(np.where(copies < 0, -1 - np.arange(len(table)), copies), return_index=True)
     repeated = len(table) - len(first)
@@ -141,7 +158,6 @@ def prepare(table: Table, splits: Splits, config: FraudConfig) -> Prepared:
 
 def learn_plan(table: Table, train: np.ndarray, config: FraudConfig) -> features.Plan:
     """Fix which columns there are and which category values are known."""
-    roles = tuple(role for role in ("timestamp", "customer", "terminal", "amount") if table.has(role))
     sequence = config.model.kind == "sequence"
     if sequence and not table.has("timestamp", "customer", "amount"):
         raise ContractError(
@@ -149,7 +165,7 @@ def learn_plan(table: Table, train: np.ndarray, config: FraudConfig) -> features
         )
     categories = [column.name for column in table.features if column.kind == "category"]
     return features.Plan(
-        roles=roles,
+        roles=_roles(table),
         numeric=tuple(column.name for column in table.features if column.kind == "number"),
         vocabularies={
             name: features.learn_vocabulary(table.columns[name][train], config.data.max_categories)
@@ -158,6 +174,10 @@ def learn_plan(table: Table, train: np.ndarray, config: FraudConfig) -> features
         delay_seconds=config.data.label_delay_days * DAY,
         history=config.model.history if sequence else 0,
     )
+
+
+def _roles(table: Table) -> tuple[str, ...]:
+    return tuple(role for role in features.ROLES if table.has(role))
 
 
 def context(table: Table) -> dict[str, np.ndarray]:

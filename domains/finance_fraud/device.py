@@ -11,7 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from ...shared.columns import Column
 from ...shared.contract import Table, feature_column
-from ...shared.errors import ContractError, DeviceFileError
+from ...shared.errors import ContractError, DeviceFileError, nearest
 from ...shared.files import write_json, write_text
 from ...shared.tables import RawTable, from_columns, read_table
 from ...tflite_export.runtime import DeviceModel, load_model
@@ -76,14 +76,14 @@ class FraudScorer:
 
         Args:
             transaction: cells by role (``timestamp``, ``customer``, …) or by the training file's own column
-                names. A feature may be ``None``; other keys are ignored.
+                names. A feature may be ``None``; other keys, a label among them, are ignored.
             max_reasons: how many reasons to give; 0 saves the time they take.
 
         Raises:
             ContractError: a cell is missing or broken, or the transaction is older than the one before. The
                 windows then stay as they were.
         """
-        table = self._check(from_columns({name: [cell] for name, cell in transaction.items()}, source="transaction"))
+        table = self._check(_one_row(transaction), labels=False)
         row = {name: values[0] for name, values in table.columns.items()}
         counted, number = self._stream.push(row)
         inputs = features.assemble(counted, table.columns, self.plan)
@@ -149,11 +149,15 @@ class FraudScorer:
             raise ContractError(f"{path} cannot be read as saved windows: {error}. Start with new windows.") from error
         self._stream = Stream.from_state(self.plan, state)
 
-    def _check(self, raw: RawTable) -> Table:
-        mapping = {role: own for role, own in self._mapping.items() if own in raw.columns}
-        if "label" in raw.columns:
-            mapping.setdefault("label", "label")
-        return CONTRACT.check(raw, mapping=mapping, required=self.plan.roles, features=self._features)
+    def _check(self, raw: RawTable, *, labels: bool = True) -> Table:
+        """Read the columns this model uses; a role it does without may hold anything."""
+        unused = {role.name for role in CONTRACT.roles} - {*self.plan.roles, *(["label"] if labels else [])}
+        mapping = {role: own for role, own in self._mapping.items() if own in raw.columns and role not in unused}
+        ignored = unused - set(mapping.values()) - {column.name for column in self._features}
+        columns = {name: cells for name, cells in raw.columns.items() if name not in ignored}
+        return CONTRACT.check(
+            replace(raw, columns=columns), mapping=mapping, required=self.plan.roles, features=self._features
+        )
 
 
 def predict_file(
@@ -176,15 +180,19 @@ def predict_file(
     """
     scorer = FraudScorer(model)
     scorer._mapping = {**scorer._mapping, **(columns or {})}
-    earlier = None if history is None else read_table(history)
-    inputs = scorer.inputs(read_table(data), history=earlier)
+    rows, earlier = read_table(data), None if history is None else read_table(history)
+    for role, own in (columns or {}).items():
+        if own not in rows.columns:
+            raise ContractError(f"--columns {role}={own}: {data} has no such column.{nearest(own, rows.columns)}")
+    inputs = scorer.inputs(rows, history=earlier)
     probability = scorer.model.predict(inputs)["probability"].reshape(-1)
     flagged = probability >= scorer.threshold
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "probability", "flagged", "reason"])
     for row, (value, alarm) in enumerate(zip(probability, flagged, strict=True)):
-        reason = scorer.reasons(inputs, row)[0].text if alarm else ""
+        strongest = scorer.reasons(inputs, row)[:1] if alarm else ()
+        reason = "".join(item.text for item in strongest if item.contribution > 0)
         writer.writerow([row + 1, f"{value:.6f}", int(alarm), reason])
     write_text(out, text.getvalue())
     return len(probability), int(flagged.sum())
@@ -250,6 +258,14 @@ def _to_json(values: np.ndarray) -> Any:
 
 def _from_json(values: Any) -> Any:
     return [_from_json(value) for value in values] if isinstance(values, list) else np.nan if values is None else values
+
+
+def _one_row(transaction: Mapping[str, Any]) -> RawTable:
+    raw = from_columns({name: [cell] for name, cell in transaction.items()}, source="transaction")
+    nested = [name for name, cells in raw.columns.items() if cells.ndim > 1]
+    if nested:
+        raise ContractError(f"transaction: found several values in {nested}. Expected one value a key.")
+    return raw
 
 
 def _raw(rows: Any) -> RawTable:

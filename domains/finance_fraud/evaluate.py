@@ -28,9 +28,10 @@ def evaluate(outputs: Arrays, examples: Examples, config: FraudConfig) -> dict[s
         "average_precision": metrics.ranked_average_precision(target, score),
         "auc": metrics.ranked_roc_auc(target, score),
         "recall@budget": metrics.ranked_recall_at(target, score, k=budget),
-        "saved_share": _saved_share(score, examples, settings, budget),
         "calibration_error": metrics.binned_calibration_error(target, score),
     }
+    if missed_costs(examples, settings)[target > 0].any():  # else no money is at stake, and no share of it
+        computed["saved_share"] = _saved_share(score, examples, settings, budget)
     made = {name: Statistic(compute, units) for name, compute in computed.items()}
     if {"day", "customer"} <= examples.context.keys() and len(np.unique(examples.context["day"])) > 1:
         daily = card_precision(score, examples, k=settings.top_customers)

@@ -121,21 +121,24 @@ def _text(name: str, seen: Mapping[str, Any]) -> str:
     if name == "amount":
         return _amount(seen)
     if name == "time of day":
-        minutes = round(seen["hour"] * 60)
+        minutes = round(seen["hour"] * 3600) // 60
         return f"{minutes // 60:02d}:{minutes % 60:02d} UTC on a {WEEKDAYS[int(seen['weekday'])]}"
     if name == "customer activity":
         return f"{seen['customer_count_1d']:.0f} transactions in a day, {seen['customer_count_7d']:.0f} in 7 days"
     if name == "recent unusual amounts":
         return f"{seen['customer_unusual_14d']:.0f} unusual amounts of this customer in the 14 days before"
     if name == "terminal activity":
-        return f"{seen['terminal_count_1d']:.0f} transactions at the terminal in a day, {seen['terminal_count_7d']:.0f} in 7 days"
+        day, week = seen["terminal_count_1d"], seen["terminal_count_7d"]
+        return f"{day:.0f} transactions at the terminal in a day, {week:.0f} in 7 days"
     if name == "known frauds at the terminal":
         known = seen["terminal_known_30d"]
         return f"{seen['terminal_risk_30d'] * known:.0f} of {known:.0f} known transactions at the terminal were frauds"
     if name == HISTORY_GROUP:
         return "the order of the customer's last transactions"
     value = seen[name]
-    return f"{name} is {value}" if isinstance(value, str) else f"{name} is {value:,.6g}"
+    if isinstance(value, str):
+        return f"{name} is {value}"
+    return f"{name} is missing" if np.isnan(value) else f"{name} is {value:,.6g}"
 
 
 def _amount(seen: Mapping[str, Any]) -> str:

@@ -28,8 +28,10 @@ CALM_DAYS = 14
 LOUD = (5, 2)  # more than 5/2 of the mean of all earlier amounts does not shape the habit
 UNUSUAL = (3, 1)  # more than three times the habit is unusual
 NOTABLE = (2, 1)  # more than twice the habit is at least notable
-TENTH = 10  # cents; squares of tenths cannot overflow int64
+TENTH = 10  # cents; 900 squares of the largest amount in tenths still fit int64
 MONDAY = 3 * DAY  # 1970-01-01 was a Thursday
+ROLES = ("timestamp", "customer", "terminal", "amount")
+LARGEST = 1e30  # of an own number; float32 ends at 3e38, and infinity makes a network answer NaN
 NONE = -1  # "there is none", among counted whole numbers
 
 Aggregates = dict[str, np.ndarray]
@@ -89,6 +91,12 @@ _RISK_COLUMNS = (
     "terminal_run_days",
     "terminal_genuine_days",
 )
+
+
+def reserved(roles: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that an own column cannot have beside ``roles``: those of columns and of groups of columns."""
+    groups = Plan(ROLES, (), {}, 0).groups()
+    return frozenset((*groups, *Plan(roles, (), {}, 0).columns))
 
 
 def inputs(table: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
@@ -229,7 +237,7 @@ def assemble(counted: Aggregates, table: Mapping[str, np.ndarray], plan: Plan) -
     made: dict[str, np.ndarray] = {}
     derived = derive(counted, plan)
     if plan.columns:
-        own = {name: table[name] for name in plan.numeric}
+        own = {name: np.clip(table[name], -LARGEST, LARGEST) for name in plan.numeric}
         made["numeric"] = np.stack(
             [(derived | own)[name] for name in plan.columns], axis=1, dtype=np.float32, casting="same_kind"
         )

@@ -23,7 +23,7 @@ from ...shared.recurrent import LoopGRU
 from ...shared.training import Fitted, fit, predictor, seed_everything
 from .config import FraudConfig, ModelSettings
 from .features import Plan
-from .layers import Calibration, MemberDense, MemberHead, NumericEmbedding
+from .layers import Calibration, MemberHead, MemberScale, NumericEmbedding
 
 SCORE = "probability"
 ENCODER_UNITS = 16
@@ -42,51 +42,64 @@ def build_model(plan: Plan, settings: ModelSettings, *, prior: float) -> keras.M
         A model whose output ``probability`` is float32 (batch, 1), 0…1. Its layer ``logits``, float32
         (batch, member), is what is trained.
     """
-    inputs, encoded = _encode(plan, settings)
-    if settings.kind == "autoencoder":
-        logits = _reconstruction(encoded, settings)
-    else:
-        logits = _ensemble(encoded, settings, prior)
+    inputs, blocks = _encode(plan, settings)
+    unsupervised = settings.kind == "autoencoder"
+    logits = _reconstruction(blocks, settings) if unsupervised else _ensemble(blocks, settings, prior)
     mean = ops.mean(logits, axis=1, keepdims=True)
     return keras.Model(inputs, {SCORE: Calibration(name="calibration")(mean)}, name="finance_fraud")
 
 
-def _encode(plan: Plan, settings: ModelSettings) -> tuple[dict[str, Any], Any]:
-    inputs, parts = {}, []
+def _encode(plan: Plan, settings: ModelSettings) -> tuple[dict[str, Any], list[Any]]:
+    """Return the inputs and their encodings, each float32 (batch, feature, width)."""
+    inputs, blocks = {}, []
     if plan.columns:
         inputs["numeric"] = layers.Input((len(plan.columns),), dtype="float32", name="numeric")
-        parts.append(NumericEmbedding(settings.bins, name="numeric_embedding")(inputs["numeric"]))
+        blocks.append(NumericEmbedding(settings.bins, name="numeric_embedding")(inputs["numeric"]))
     if plan.vocabularies:
         inputs["categorical"] = layers.Input((len(plan.vocabularies),), dtype="int32", name="categorical")
-        parts += _category_embeddings(inputs["categorical"], plan, learnt=settings.kind != "autoencoder")
+        blocks += _category_embeddings(inputs["categorical"], plan, learnt=settings.kind != "autoencoder")
     if plan.history:
         inputs["history"] = layers.Input((plan.history, 3), dtype="float32", name="history")
         steps = NumericEmbedding(HISTORY_BINS, name="history_embedding")(ops.reshape(inputs["history"], (-1, 3)))
-        sequence = ops.reshape(steps, (-1, plan.history, steps.shape[-1]))
-        parts.append(LoopGRU(ENCODER_UNITS, name="encoder")(sequence))
-    return inputs, parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
+        sequence = ops.reshape(steps, (-1, plan.history, steps.shape[1] * steps.shape[2]))
+        blocks.append(LoopGRU(ENCODER_UNITS, name="encoder")(sequence)[:, None, :])
+    return inputs, blocks
 
 
 def _category_embeddings(codes: Any, plan: Plan, *, learnt: bool) -> list[Any]:
     """Embed each category; an autoencoder's stay fixed, or it would learn to make them all alike."""
-    return [
-        layers.Embedding(len(words) + 1, min(16, 2 + len(words) // 4), name=f"category_{number}", trainable=learnt)(
-            codes[:, number]
-        )
+    tables = [
+        layers.Embedding(len(words) + 1, min(16, 2 + len(words) // 4), name=f"category_{number}", trainable=learnt)
         for number, words in enumerate(plan.vocabularies.values())
     ]
+    return [table(codes[:, number : number + 1]) for number, table in enumerate(tables)]
 
 
-def _ensemble(encoded: Any, settings: ModelSettings, prior: float) -> Any:
-    hidden = encoded
+def _ensemble(blocks: list[Any], settings: ModelSettings, prior: float) -> Any:
+    """Return (batch, member) logits of a deep ensemble and a linear path beside it (Cheng et al. 2016, Wide & Deep)."""
+    hidden = _joined([MemberScale(settings.members)(block) for block in blocks])
     for number in range(settings.depth):
-        hidden = MemberDense(settings.width, settings.members, name=f"dense_{number}")(hidden)
-        hidden = layers.Dropout(settings.dropout)(layers.ReLU()(hidden))
-    return MemberHead(prior=float(np.log(prior / (1 - prior))), name="logits")(hidden)
+        # two-dimensional, so that it becomes one fully connected op, which the quantizers know
+        flat = ops.reshape(hidden, (-1, hidden.shape[-1]))
+        shared = layers.Dense(settings.width, activation="relu", name=f"dense_{number}")(flat)
+        hidden = ops.reshape(shared, (-1, settings.members, settings.width))
+        hidden = layers.Dropout(settings.dropout)(hidden)
+    deep = MemberHead(prior=float(np.log(prior / (1 - prior))), name="members")(hidden)
+    wide = layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="wide")(_flat(blocks))
+    return layers.Add(name="logits")([deep, wide])
 
 
-def _reconstruction(encoded: Any, settings: ModelSettings) -> Any:
+def _flat(blocks: list[Any]) -> Any:
+    return _joined([ops.reshape(block, (-1, block.shape[1] * block.shape[2])) for block in blocks])
+
+
+def _joined(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else layers.Concatenate()(parts)
+
+
+def _reconstruction(blocks: list[Any], settings: ModelSettings) -> Any:
     """Return (batch, 1) the logarithm of the mean squared error with which a narrow network repeats its input."""
+    encoded = _flat(blocks)
     hidden = layers.Dense(settings.width, activation="relu", name="compress")(encoded)
     hidden = layers.Dense(max(2, settings.width // 8), activation="relu", name="code")(hidden)
     hidden = layers.Dense(settings.width, activation="relu", name="expand")(hidden)
@@ -138,7 +151,7 @@ def _learn_scales(model: keras.Model, train: Examples, target: np.ndarray) -> No
 
 def _optimizer(config: FraudConfig) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(config.training.learning_rate, weight_decay=config.training.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["scale_in", "scale_out", "shift", "bias"])
+    optimizer.exclude_from_weight_decay(var_names=["scale", "bias"])
     return optimizer
 
 

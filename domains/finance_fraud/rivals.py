@@ -23,6 +23,7 @@ BOOSTING_TREES = 200
 TREE_STEP = 10  # the number of trees is chosen among multiples of this
 LOGISTIC_GRID = (0.01, 0.1, 1.0)
 MAX_TUNING_ROWS = 300_000
+MAX_BOOSTED_CATEGORIES = 255  # of scikit-learn; the codes of more, most frequent first, are taken as numbers
 
 
 def rivals(prepared: Prepared, config: FraudConfig, *, seed: int, report: Progress) -> dict[str, Predictor]:
@@ -35,6 +36,9 @@ def rivals(prepared: Prepared, config: FraudConfig, *, seed: int, report: Progre
 
 def _boosting(prepared: Prepared, seed: int, report: Progress) -> Predictor:
     train = _thinned(prepared.train, seed)
+    matrix = _matrix(train.inputs)
+    matrix[:, np.isnan(matrix).all(axis=0)] = 0  # boosting cannot bin a column without any value
+    few = [column for column in _categorical(train) if len(np.unique(matrix[:, column])) <= MAX_BOOSTED_CATEGORIES]
     best_score, best = -1.0, None
     for number, (rate, leaves) in enumerate(BOOSTING_GRID, start=1):
         model = HistGradientBoostingClassifier(
@@ -43,9 +47,9 @@ def _boosting(prepared: Prepared, seed: int, report: Progress) -> Predictor:
             l2_regularization=BOOSTING_PENALTY,
             max_iter=BOOSTING_TREES,
             early_stopping=False,
-            categorical_features=_categorical(train),
+            categorical_features=few,
             random_state=seed,
-        ).fit(_matrix(train.inputs), train.target)
+        ).fit(matrix, train.target)
         score, trees = _best_trees(model, prepared.validation)
         report(f"gradient boosting {number}/{len(BOOSTING_GRID)}  validation {score:.4f} with {trees} trees")
         if score > best_score:

@@ -148,6 +148,7 @@ class Stream:
         """Return everything kept, ready for JSON."""
         return {
             "format": FORMAT,
+            "windows": _windows(self._plan),
             "now": self._now,
             "pushed": self._pushed,
             "customers": {name: vars(customer) for name, customer in self._customers.items()},
@@ -159,20 +160,30 @@ class Stream:
         """Restore a stream.
 
         Raises:
-            ContractError: the state is damaged or of another format.
+            ContractError: the state is damaged, of another format, or of a model with other windows.
         """
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             found = state.get("format") if isinstance(state, dict) else type(state).__name__
             raise ContractError(f"The saved windows have format {found!r}, expected {FORMAT}. Start with new windows.")
+        if state.get("windows") != _windows(plan):
+            raise ContractError(
+                f"The saved windows are those of another model ({state.get('windows')}), expected {_windows(plan)}. "
+                "Start with new windows."
+            )
         stream = cls(plan)
         try:
             stream._now = None if state["now"] is None else int(state["now"])
             stream._pushed = int(state["pushed"])
             stream._customers = {str(name): _restored(_Customer(), kept) for name, kept in state["customers"].items()}
             stream._terminals = {str(name): _restored(_Terminal(), kept) for name, kept in state["terminals"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ContractError(f"The saved windows are damaged ({error!r}). Start with new windows.") from error
         return stream
+
+
+def _windows(plan: Plan) -> dict[str, Any]:
+    """Return what decides which rows are kept, in JSON types."""
+    return {"roles": list(plan.roles), "delay_seconds": plan.delay_seconds, "history": plan.history}
 
 
 def _customer_before(customer: _Customer, now: int, cents: int) -> dict[str, Any]:
@@ -236,4 +247,6 @@ def _restored(entity: Any, kept: Mapping[str, Any]) -> Any:
     lengths = {len(value) for value in vars(entity).values() if isinstance(value, list)}
     if len(lengths) != 1:
         raise ValueError(f"columns of unequal length {sorted(lengths)}")
+    if entity.seconds != sorted(entity.seconds):
+        raise ValueError("rows out of order")
     return entity

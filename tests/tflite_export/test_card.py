@@ -126,7 +126,7 @@ def test_all_problems_come_in_one_error(tiny_card: Card) -> None:
     ids=["empty", "null", "list", "open", "nul", "bytes", "deep", "long", "twice", "nan", "inf"],
 )
 def test_hostile_text_is_refused(text: str | bytes) -> None:
-    with pytest.raises(DeviceFileError, match="expected|Expected"):
+    with pytest.raises(DeviceFileError, match=r"expected|Expected"):
         from_json(text)
 
 

@@ -122,7 +122,7 @@ def test_a_layer_that_cannot_be_traced_is_an_error() -> None:
             raise ZeroDivisionError("only when traced")
         return x
 
-    with pytest.raises(ExportError, match="ZeroDivisionError: .*only when traced"):
+    with pytest.raises(ExportError, match=r"ZeroDivisionError: .*only when traced"):
         convert(around(eager_only))
 
 

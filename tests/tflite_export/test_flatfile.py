@@ -68,12 +68,12 @@ def test_weights_outside_the_file_are_refused(tiny_content: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"\xff" * 200, b"\x10\x00\x00\x00TFL3" + b"\xfe" * 99, b"12"])
 def test_malformed_flatbuffers_are_refused(content: bytes) -> None:
-    with pytest.raises(DeviceFileError, match="malformed|metadata entries"):
+    with pytest.raises(DeviceFileError, match=r"malformed|metadata entries"):
         read_entries(content)
 
 
 def test_reading_keeps_a_clear_refusal() -> None:
-    with pytest.raises(DeviceFileError, match="^as it was$"), reading("model"):
+    with pytest.raises(DeviceFileError, match=r"^as it was$"), reading("model"):
         raise DeviceFileError("as it was")
 
 

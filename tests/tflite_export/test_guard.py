@@ -131,7 +131,7 @@ def test_a_sealed_file_without_an_entry_is_refused(tiny_file: bytes, name: str) 
 def test_a_newer_card_is_refused(tiny_file: bytes) -> None:
     raw = json.loads(read_entries(tiny_file)[cards.ENTRY])
     newer = json.dumps({**raw, "format": 2, "versions": {"edgekit": "9.0"}}).encode()
-    with pytest.raises(DeviceFileError, match="written by edgekit 9.0"):
+    with pytest.raises(DeviceFileError, match=r"written by edgekit 9.0"):
         check(with_entry(tiny_file, cards.ENTRY, newer))
 
 

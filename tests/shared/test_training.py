@@ -1,0 +1,102 @@
+"""The fit: repeatable, stopped on validation, best weights kept, and logged."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edgekit.shared.config import TrainingSettings
+from edgekit.shared.domain import Examples
+from edgekit.shared.training import Fitted, fit, predictor, seed_everything
+
+Said = list[str]
+
+
+def examples(rows: int = 64) -> Examples:
+    x = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
+    return Examples({"x": x}, (x @ np.array([[1.0], [-2.0], [0.5]], np.float32)))
+
+
+def network(seed: int = 0) -> keras.Model:
+    seed_everything(seed)
+    x = keras.Input((3,), name="x")
+    model = keras.Model({"x": x}, {"y": keras.layers.Dense(1)(keras.layers.Dropout(0.2)(x))})
+    model.compile(optimizer="adam", loss={"y": "mse"})
+    return model
+
+
+def trained(
+    score: Callable[[], float], *, seed: int = 0, epochs: int = 5, patience: int = 2, said: Said | None = None,
+    log: Path | None = None, model: keras.Model | None = None,
+) -> Fitted:  # fmt: skip
+    settings = TrainingSettings(epochs=epochs, patience=patience, batch_size=16)
+    report = (said if said is not None else []).append
+    return fit(model or network(seed), examples(), settings=settings, score=score, seed=seed, report=report, log=log)
+
+
+def scripted(*values: float) -> Callable[[], float]:
+    following: Iterator[float] = iter(values)
+    return lambda: next(following)
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, again, other = (trained(scripted(1, 2, 3, 4, 5), seed=seed).model.get_weights() for seed in (3, 3, 4))
+    assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
+    assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_the_best_weights_come_back_and_waiting_ends() -> None:
+    model, seen = network(), list[list[np.ndarray]]()
+    values = scripted(0.1, 0.5, 0.4, 0.3, 0.9)  # the last is never reached: patience is 2
+
+    def score() -> float:
+        seen.append([weight.copy() for weight in model.get_weights()])
+        return values()
+
+    result = trained(score, model=model, patience=2)
+    assert (result.best_epoch, len(seen)) == (2, 4)
+    assert result.history["score"] == [0.1, 0.5, 0.4, 0.3] and len(result.history["loss"]) == 4
+    assert all(np.array_equal(one, two) for one, two in zip(result.model.get_weights(), seen[1], strict=True))
+    assert any(not np.array_equal(one, two) for one, two in zip(seen[1], seen[3], strict=True))
+
+
+def test_of_equal_scores_the_first_epoch_is_kept() -> None:
+    assert trained(scripted(0.5, 0.5, 0.5, 0.5, 0.5), patience=3).best_epoch == 1
+
+
+def test_a_new_best_starts_the_waiting_again() -> None:
+    assert trained(scripted(0.1, 0.0, 0.2, 0.1, 0.3), patience=2).best_epoch == 5
+
+
+def test_every_epoch_is_told_and_logged(tmp_path: Path) -> None:
+    said: Said = []
+    result = trained(scripted(0.1, 0.3, 0.2), epochs=3, said=said, log=tmp_path / "log.csv")
+    assert [line.split("  ")[0] for line in said] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert "validation 0.3000" in said[1] and "best 0.3000 (epoch 2)" in said[2]
+    with (tmp_path / "log.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert [float(row["score"]) for row in rows] == [0.1, 0.3, 0.2] and result.seconds > 0
+
+
+def test_every_row_is_seen_once_an_epoch() -> None:
+    from edgekit.shared.training import _batches
+
+    numbered = Examples({"x": np.arange(50)}, np.arange(50) * 2)
+    batches = _batches(numbered, 16, 0)
+    first, second = ([(inputs["x"].numpy(), target.numpy()) for inputs, target in batches] for _ in range(2))
+    order, again = (np.concatenate([x for x, _ in epoch]) for epoch in (first, second))
+    assert sorted(order) == list(range(50)) == sorted(again)
+    assert order.tolist() != again.tolist() != list(range(50))  # shuffled, and anew each epoch
+    assert all((target == 2 * x).all() for x, target in first)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 64, 1000])
+def test_a_predictor_answers_in_batches_as_at_once(batch_size: int) -> None:
+    model, given = network(), examples()
+    expected = model({"x": given.inputs["x"]}, training=False)["y"].numpy()
+    np.testing.assert_allclose(predictor(model, batch_size=batch_size)(given.inputs)["y"], expected, rtol=1e-5)

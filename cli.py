@@ -127,13 +127,15 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     from .shared.domain import Request
     from .shared.report_terminal import print_report
 
-    registry.summary(domain)  # a misspelt domain is found before anything is imported or made
-    folder = run_folder.start(out_ or Path("runs") / domain, overwrite=overwrite)
+    final = out_ or Path("runs") / domain
+    registry.summary(domain)  # a misspelt domain and a taken folder are told before anything is imported
+    run_folder.require_free(final, overwrite=overwrite)
+    record = _trainable(domain)
+    settings = override(record.config, read_toml(config)) if config else record.config
+    settings = override(settings, parse_assignments(set_ or []))
+    request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]))
+    folder = run_folder.start(final, overwrite=overwrite)
     try:
-        record = _trainable(domain)
-        settings = override(record.config, read_toml(config)) if config else record.config
-        settings = override(settings, parse_assignments(set_ or []))
-        request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]))
         outcome = _run(record, settings, request, folder, seed=seed, quiet=quiet)
     finally:
         folder.discard()

@@ -6,9 +6,9 @@ Protocol: four folds. Train on the 7 days from 2018-07-25, and from 7, 14 and 21
 delay; test on the following 7 days. The figures the Handbook prints belong to the training weeks from 2018-07-25 and
 7, 14 and 21 days after (chapter 5: the last test fold starts training three weeks later, and the folds go back from
 there), so these are run as well and reported as ``table_book_folds``. From each test day the customers known to be
-defrauded are removed: those with a fraud in the training week, and those with a fraud on a day whose label is known by then. Epochs,
-calibration, the rivals' settings and the gate are chosen on the week before each training week. Source: Le Borgne
-et al. 2022, Reproducible Machine Learning for Credit Card Fraud Detection, chapters 4, 5 and 7.
+defrauded are removed: those with a fraud in the training week, and those with a fraud on a day whose label is known
+by then. Epochs, calibration, the rivals' settings and the gate are chosen on the week before each training week.
+Source: Le Borgne et al. 2022, Reproducible Machine Learning for Credit Card Fraud Detection, chapters 4, 5 and 7.
 """
 
 from __future__ import annotations

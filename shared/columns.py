@@ -139,7 +139,7 @@ def read_label(cells: np.ndarray, absent: np.ndarray) -> Reading:
     text = [str(cell).strip().lower() for cell in cells.tolist()]
     positive = np.array([cell in TRUE_TEXT for cell in text], dtype=bool)
     negative = np.array([cell in FALSE_TEXT for cell in text], dtype=bool)
-    wrong = ~(positive | negative | absent)
+    wrong = ~(positive | negative)
     found = sorted(set(_texts(cells, absent)[~absent])) if wrong.any() else []
     listed = ", ".join(map(_shown, found[:5])) + (" …" if len(found) > 5 else "")
     return Reading(positive.astype(np.int8), wrong, f"two values, 1 (true) and 0 (false); the column holds {listed}")
@@ -174,10 +174,8 @@ def infer_kind(cells: np.ndarray) -> Kind:
 
 
 def _absent(cells: np.ndarray) -> np.ndarray:
-    if cells.dtype.kind in "fc":
-        return np.isnan(cells)
-    if cells.dtype.kind == "M":
-        return np.isnat(cells)
+    if cells.dtype.kind in "fcM":
+        return np.asarray(cells != cells)  # NaN and NaT alone differ from themselves
     if cells.dtype.kind in "iub":
         return np.zeros(len(cells), dtype=bool)
     return np.array([_is_missing(cell) for cell in cells], dtype=bool)

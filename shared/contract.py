@@ -161,7 +161,7 @@ class Contract:
     ) -> Iterator[str]:
         """Tell which columns bear a role's name that another plays, and which features may be a role misspelt."""
         for role, own in names.items():
-            if role != own and role in raw.columns and role not in (*names.values(), *exclude):
+            if role in raw.columns and role not in (*names.values(), *exclude):
                 yield f"column {role!r} is left out: {own!r} plays that role"
         for column in self.roles:
             hint = nearest(column.name, [feature.name for feature in features])

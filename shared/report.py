@@ -19,7 +19,7 @@ from .estimates import Estimate
 
 Tone = Literal["plain", "good", "warning", "bad"]
 Unit = Literal["", "bytes", "percent", "ms", "s", "change", "verdict"]
-Cell: TypeAlias = str | int | float | bool | None | Estimate
+Cell: TypeAlias = str | int | float | bool | Estimate | None
 
 MISSING = "–"
 THIN_SPACE = "\u202f"  # narrow and unbreakable: a number never parts from its unit

@@ -79,14 +79,23 @@ def start(final: Path, *, overwrite: bool = False) -> RunFolder:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final)
-        if final.exists():
-            _require_replaceable(final, overwrite)
+        require_free(final, overwrite=overwrite)
         working.mkdir()
     except OSError as error:
         raise RunError(
             f"Cannot write in {final.parent}: {error.strerror}. Choose a folder that can be written with --out."
         ) from error
     return RunFolder(final, working, overwrite)
+
+
+def require_free(final: Path, *, overwrite: bool = False) -> None:
+    """Check, without touching anything, that a run may put its folder at ``final``.
+
+    Raises:
+        RunError: something lies there that may not be replaced.
+    """
+    if final.exists():
+        _require_replaceable(final, overwrite)
 
 
 def _require_replaceable(final: Path, overwrite: bool) -> None:

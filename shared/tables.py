@@ -98,7 +98,7 @@ def read_table(path: Path) -> RawTable:
     _require_file(path)
     name = path.name.lower()
     if name.endswith(PARQUET_ENDINGS):
-        columns, notes = _read_parquet(path), []
+        columns, notes = _read_parquet(path), list[str]()
     elif name.endswith(CSV_ENDINGS):
         columns, notes = _read_csv(path)
     else:
@@ -148,12 +148,10 @@ def _arrow_column(column: Any, arrow: Any) -> np.ndarray:
     kind = column.type
     if types.is_binary(kind) or types.is_large_binary(kind):
         column = column.cast(arrow.string())
-    elif types.is_timestamp(kind) and kind.tz is not None:
-        column = column.cast(arrow.timestamp(kind.unit))  # drops the zone: what is stored is UTC
     elif types.is_nested(kind) or types.is_decimal(kind) or (types.is_integer(kind) and column.null_count):
         # as Python values: arrow's floats are not the nearest ones, and lose the last digits of large identifiers
         return _objects(column.to_pylist())
-    return np.asarray(column.to_numpy())
+    return np.asarray(column.to_numpy())  # times with a zone are stored in UTC and come as that
 
 
 def _objects(cells: Sequence[Any]) -> np.ndarray:

@@ -62,18 +62,18 @@ def fit(
     *,
     settings: TrainingSettings,
     score: Callable[[], float],
-    seed: int,
     report: Progress,
     log: Path | None = None,
 ) -> Fitted:
     """Fit a compiled ``model`` and keep the weights of the epoch with the highest validation ``score``.
+
+    The order of the batches follows the seed given to :func:`seed_everything`.
 
     Args:
         model: compiled Keras model with named inputs.
         train: examples to learn from.
         settings: epochs, patience and batch size.
         score: the model's figure on validation, higher is better; called after every epoch.
-        seed: order of the batches.
         report: receives one line per epoch.
         log: where the per-epoch CSV goes, if anywhere.
     """
@@ -83,7 +83,7 @@ def fit(
     if log is not None:
         callbacks.append(keras.callbacks.CSVLogger(str(log)))
     history = model.fit(
-        _batches(train, settings.batch_size, seed),
+        _batches(train, settings.batch_size),
         epochs=settings.epochs,
         callbacks=callbacks,
         shuffle=False,
@@ -93,7 +93,7 @@ def fit(
     return Fitted(model, dict(history.history), watcher.best_epoch, time.perf_counter() - start)
 
 
-def _batches(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:
+def _batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
     """Shuffle and batch index-wise: one gather per batch is far cheaper than one slice per row."""
     inputs = {name: tf.constant(array) for name, array in examples.inputs.items()}
     target = tf.constant(examples.target)
@@ -102,7 +102,7 @@ def _batches(examples: Examples, batch_size: int, seed: int) -> tf.data.Dataset:
         return {name: tf.gather(array, index) for name, array in inputs.items()}, tf.gather(target, index)
 
     rows = tf.data.Dataset.range(len(examples))
-    shuffled = rows.shuffle(len(examples), seed=seed, reshuffle_each_iteration=True)
+    shuffled = rows.shuffle(len(examples), reshuffle_each_iteration=True)
     return shuffled.batch(batch_size).map(gather).prefetch(2)
 
 

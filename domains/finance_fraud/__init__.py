@@ -6,6 +6,7 @@ prove. A model learnt on one bank's customers says nothing about another's, frau
 new customer rests on little: retrain on recent labels and watch the share of true alerts.
 """
 
-from .device import Alert, FraudScorer, Reason
+from .device import Alert, FraudScorer
+from .explain import Reason
 
 __all__ = ["Alert", "FraudScorer", "Reason"]

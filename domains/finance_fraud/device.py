@@ -83,7 +83,8 @@ class FraudScorer:
             ContractError: a cell is missing or broken, or the transaction is older than the one before. The
                 windows then stay as they were.
         """
-        table = self._check(_one_row(transaction), labels=False)
+        raw = from_columns({name: [cell] for name, cell in transaction.items()}, source="transaction")
+        table = self._check(raw, labels=False)
         row = {name: values[0] for name, values in table.columns.items()}
         counted, number = self._stream.push(row)
         inputs = features.assemble(counted, table.columns, self.plan)
@@ -253,19 +254,13 @@ def store_settings(
 
 def _to_json(values: np.ndarray) -> Any:
     """Return nested lists with ``None`` for NaN, which JSON does not know."""
-    return np.where(np.isnan(values), None, values.astype(object)).tolist()
+    plain = values.astype(object)
+    plain[np.isnan(values)] = None
+    return plain.tolist()
 
 
 def _from_json(values: Any) -> Any:
     return [_from_json(value) for value in values] if isinstance(values, list) else np.nan if values is None else values
-
-
-def _one_row(transaction: Mapping[str, Any]) -> RawTable:
-    raw = from_columns({name: [cell] for name, cell in transaction.items()}, source="transaction")
-    nested = [name for name, cells in raw.columns.items() if cells.ndim > 1]
-    if nested:
-        raise ContractError(f"transaction: found several values in {nested}. Expected one value a key.")
-    return raw
 
 
 def _raw(rows: Any) -> RawTable:

@@ -63,7 +63,7 @@ class Plan:
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Return the columns by the question they answer; a score is explained group by group."""
-        groups = {"amount": ("amount",)} if self.has("amount") else {}
+        groups: dict[str, tuple[str, ...]] = {"amount": ("amount",)} if self.has("amount") else {}
         if self.has("timestamp"):
             groups["time of day"] = ("hour", "weekday")
         if self.has("timestamp", "customer"):
@@ -149,14 +149,14 @@ def _customer(grouped: windows.Grouped, cents: np.ndarray) -> Aggregates:
     unusual = put(exceeds(UNUSUAL, own, usual_count, usual_cents).astype(np.int64))
     notable = exceeds(NOTABLE, own, usual_count, usual_cents)
     counted = {"usual_count": put(usual_count), "usual_cents": put(usual_cents), "unusual": unusual}
+    since = {days: grouped.since(days * DAY) for days in {*CUSTOMER_DAYS, *UNUSUAL_DAYS, CALM_DAYS}}
     for days in CUSTOMER_DAYS:
-        start = grouped.since(days * DAY)
-        counted[f"customer_count_{days}d"] = put(here + 1 - start)
-        counted[f"customer_cents_{days}d"] = put(money[here + 1] - money[start])
+        counted[f"customer_count_{days}d"] = put(here + 1 - since[days])
+        counted[f"customer_cents_{days}d"] = put(money[here + 1] - money[since[days]])
     flags = windows.running(grouped, unusual)
     for days in UNUSUAL_DAYS:
-        counted[f"customer_unusual_{days}d"] = put(flags[here] - flags[grouped.since(days * DAY)])
-    lately = flags[here + 1] - flags[grouped.since(CALM_DAYS * DAY)]
+        counted[f"customer_unusual_{days}d"] = put(flags[here] - flags[since[days]])
+    lately = flags[here + 1] - flags[since[CALM_DAYS]]
     counted["calm"] = put(((lately == 0) & ~notable).astype(np.int64))
     tenths = in_tenths(cents)
     total, squares = windows.running(grouped, tenths), windows.running(grouped, tenths * tenths)
@@ -237,10 +237,8 @@ def assemble(counted: Aggregates, table: Mapping[str, np.ndarray], plan: Plan) -
     made: dict[str, np.ndarray] = {}
     derived = derive(counted, plan)
     if plan.columns:
-        own = {name: np.clip(table[name], -LARGEST, LARGEST) for name in plan.numeric}
-        made["numeric"] = np.stack(
-            [(derived | own)[name] for name in plan.columns], axis=1, dtype=np.float32, casting="same_kind"
-        )
+        derived |= {name: np.clip(table[name], -LARGEST, LARGEST) for name in plan.numeric}
+        made["numeric"] = _side_by_side([derived[name] for name in plan.columns])
     if plan.vocabularies:
         coded = [_indices(table[name], words) for name, words in plan.vocabularies.items()]
         made["categorical"] = np.stack(coded, axis=1)
@@ -249,15 +247,23 @@ def assemble(counted: Aggregates, table: Mapping[str, np.ndarray], plan: Plan) -
     return made
 
 
+def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
+    """Return float32 (row, column); stored column by column, which is how it is filled fast."""
+    made = np.empty((len(columns[0]), len(columns)), dtype=np.float32, order="F")
+    for number, column in enumerate(columns):
+        made[:, number] = column
+    return made
+
+
 def derive(counted: Aggregates, plan: Plan) -> dict[str, np.ndarray]:
-    """Return float64 (row,) columns from counted whole numbers; NaN where there is nothing to go by."""
+    """Return (row,) columns, whole or float64, from counted whole numbers; NaN where there is nothing to go by."""
     made: dict[str, np.ndarray] = {}
     if plan.has("amount"):
         made["amount"] = counted["cents"] / 100
     if plan.has("timestamp"):
         seconds = counted["seconds"]
         made["hour"] = seconds % DAY / 3600
-        made["weekday"] = ((seconds + MONDAY) // DAY % 7).astype(np.float64)
+        made["weekday"] = (seconds + MONDAY) // DAY % 7
     if plan.has("timestamp", "customer"):
         made |= _customer_columns(counted)
     if plan.has("timestamp", "terminal"):
@@ -266,7 +272,7 @@ def derive(counted: Aggregates, plan: Plan) -> dict[str, np.ndarray]:
 
 
 def _customer_columns(counted: Aggregates) -> dict[str, np.ndarray]:
-    made = {name: counted[name].astype(np.float64) for name in counted if name.startswith("customer_")}
+    made = {name: counted[name] for name in counted if name.startswith("customer_")}
     for days in CUSTOMER_DAYS:
         made[f"customer_mean_{days}d"] = counted[f"customer_cents_{days}d"] / counted[f"customer_count_{days}d"] / 100
     if "cents" not in counted:
@@ -285,7 +291,7 @@ def _customer_columns(counted: Aggregates) -> dict[str, np.ndarray]:
 
 
 def _terminal_columns(counted: Aggregates) -> dict[str, np.ndarray]:
-    made = {name: counted[name].astype(np.float64) for name in counted if name.startswith("terminal_")}
+    made = {name: counted[name] for name in counted if name.startswith("terminal_")}
     for days in RISK_DAYS:
         risk = _ratio(counted[f"terminal_fraud_{days}d"], counted[f"terminal_known_{days}d"])
         made[f"terminal_risk_{days}d"] = np.where(np.isnan(risk), 0.0, risk)
@@ -297,7 +303,7 @@ def _terminal_columns(counted: Aggregates) -> dict[str, np.ndarray]:
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """Divide; NaN where ``below`` is not positive."""
-    return np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)
+    return np.asarray(np.divide(above, below, where=below > 0, out=np.full(np.shape(below), np.nan)))
 
 
 def _sequence(counted: Aggregates) -> np.ndarray:
@@ -314,8 +320,8 @@ def _indices(values: np.ndarray, words: tuple[str, ...]) -> np.ndarray:
 
 def codes(names: np.ndarray) -> np.ndarray:
     """Return int64 (row,) codes, equal for equal names, in order of first appearance."""
-    seen: dict[Any, int] = {}
-    return np.array([seen.setdefault(name, len(seen)) for name in names], dtype=np.int64)
+    number = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    return np.fromiter(map(number.__getitem__, names), dtype=np.int64, count=len(names))
 
 
 def learn_vocabulary(values: np.ndarray, limit: int) -> tuple[str, ...]:

@@ -67,7 +67,11 @@ def _alerts(score: np.ndarray, examples: Examples, threshold: Threshold, config:
     worth = np.array([money_saved(score >= level, examples, config.decision)[0] for level in levels])
     figure = Figure(
         plots.curve(
-            levels, {"money saved": worth}, xlabel="threshold on the probability", ylabel="money saved on test", mark=threshold.value
+            levels,
+            {"money saved": worth},
+            xlabel="threshold on the probability",
+            ylabel="money saved on test",
+            mark=threshold.value,
         ),
         f"Money saved on test against the threshold, at {config.decision.review_cost:g} per review.",
         f"At the shipped threshold {threshold.value:.3g} the model saves {saved:,.0f} of {lost:,.0f}.",

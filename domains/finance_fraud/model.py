@@ -126,7 +126,6 @@ def fit_model(
         Examples(train.inputs, train.target[:, None]),
         settings=config.training,
         score=_validation_score(trained, validation, unsupervised),
-        seed=seed,
         report=report,
         log=log,
     )

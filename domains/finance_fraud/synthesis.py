@@ -79,5 +79,4 @@ def _compromised(rng: np.random.Generator, count: int, rate: float, length: int,
     """Return (count, days) booleans: on which days each one is in a criminal's hands."""
     hit = rng.random((count, days)) < rate
     begun = np.cumsum(np.pad(hit, ((0, 0), (length, 0))), axis=1)
-    open_now: np.ndarray = begun[:, length:] - begun[:, :-length] > 0
-    return open_now
+    return np.asarray(begun[:, length:] > begun[:, :-length])

@@ -34,7 +34,7 @@ class Grouped:
 
     def since(self, seconds: int) -> np.ndarray:
         """Return the position of the entity's first row later than ``seconds`` before each row."""
-        return np.maximum(np.searchsorted(self.key, self.key - seconds, side="right"), self.first)
+        return np.asarray(np.maximum(np.searchsorted(self.key, self.key - seconds, side="right"), self.first))
 
     def in_row_order(self, values: np.ndarray) -> np.ndarray:
         """Put values that stand in entity order back into the order of the table."""

@@ -53,7 +53,7 @@ def read(kind: Kind, cells: Any, **limits: Any) -> tuple[list[Any], list[str]]:
         ("1522540831.9", 1_522_540_831),
         ("-1", -1),
         ("20180401", 20_180_401),
-        (datetime(2018, 4, 1, 0, 0, 31), 1_522_540_831),  # noqa: DTZ001
+        (datetime(2018, 4, 1, 0, 0, 31), 1_522_540_831),
         (datetime(2018, 4, 1, 2, 0, 31, tzinfo=timezone(timedelta(hours=2))), 1_522_540_831),
         (date(2018, 4, 1), 1_522_540_800),
         (pd.Timestamp("2018-04-01T02:00:31.123456789", tz="Europe/Berlin"), 1_522_540_831),
@@ -120,6 +120,8 @@ def test_days_written_as_numbers_are_not_taken_for_seconds(dtype: type) -> None:
         np.arange(20_180_401, 20_180_420),  # fewer than twenty: may be so by chance
         np.arange(20_180_415, 20_180_435),  # no month has 32 days
         np.arange(20_181_301, 20_181_321),  # no year has 13 months
+        np.arange(20_180_400, 20_180_420),
+        np.arange(20_180_001, 20_180_021),
         np.arange(18_180_401, 18_180_421),
         np.arange(21_010_101, 21_010_121),
         np.full(40, 20_180_401),

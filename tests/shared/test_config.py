@@ -47,6 +47,8 @@ def _problems(*assignments: str) -> list[str]:
         ("export.name=fraud model", "export", "name", "fraud model"),
         ('export.name="5"', "export", "name", "5"),
         ("export.name=a=b", "export", "name", "a=b"),
+        ("export.name=[draft", "export", "name", "[draft"),
+        ("export.name=draft]", "export", "name", "draft]"),
         ("export.name=", "export", "name", ""),
         ("export.name=2018-04-01", "export", "name", "2018-04-01"),
         ("export.name=10:00:00", "export", "name", "10:00:00"),
@@ -110,6 +112,10 @@ def test_a_section_cannot_have_one_value_and_keys() -> None:
 def test_a_wrong_setting_is_refused_with_the_way_out(assignment: str, problem: str) -> None:
     (found,) = _problems(assignment)
     assert found.startswith(f"  - {problem}")
+
+
+def test_quotes_are_advised_for_text_only() -> None:
+    assert _problems("training.epochs=x") == ["  - training.epochs: Input should be a valid integer (found 'x')."]
 
 
 def test_every_problem_is_listed() -> None:

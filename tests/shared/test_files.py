@@ -42,7 +42,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside(
     path = tmp_path / "a"
     write_bytes(path, b"old")
     monkeypatch.setattr(os, step, _full)
-    with pytest.raises(RunError, match="No space left on device. Free space"):
+    with pytest.raises(RunError, match=r"No space left on device. Free space"):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -54,9 +54,7 @@ def test_it_learns_as_the_gru_of_keras(pair: tuple[LoopGRU, keras.layers.GRU]) -
 
 
 @pytest.mark.parametrize("profile", ["device", "server"])
-def test_it_converts_with_builtin_ops(
-    pair: tuple[LoopGRU, keras.layers.GRU], profile: str, tmp_path: Path
-) -> None:
+def test_it_converts_with_builtin_ops(pair: tuple[LoopGRU, keras.layers.GRU], profile: str, tmp_path: Path) -> None:
     inputs = keras.Input((STEPS, WIDTH), name="steps")
     model = keras.Model({"steps": inputs}, {"state": pair[0](inputs)})
     content = convert(model, profile=profile)

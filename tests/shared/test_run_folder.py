@@ -133,7 +133,7 @@ def test_two_runs_of_one_process_do_not_meet(tmp_path: Path) -> None:
 
 def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
     final = _finished(tmp_path / "out")
-    with pytest.raises(RunError, match="exists already. Nothing was changed.*--overwrite"):
+    with pytest.raises(RunError, match=r"exists already. Nothing was changed.*--overwrite"):
         start(final)
     assert (final / "report.json").read_text() == "old"
     assert _names(tmp_path) == ["out"]
@@ -171,7 +171,7 @@ def test_what_appears_meanwhile_is_kept_and_so_is_the_evidence(overwrite: bool, 
     folder.path("report.json").write_text("new")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
-    with pytest.raises(RunError, match=r"Cannot move the run .*out.*It lies in .*\.partial"):
+    with pytest.raises(RunError, match=r"Cannot move .*(exists already|leaves it alone).*It lies in .*\.partial"):
         folder.finish({})
     folder.discard()
     start(tmp_path / "other").discard()
@@ -185,7 +185,7 @@ def test_what_appears_meanwhile_is_kept_and_so_is_the_evidence(overwrite: bool, 
 @pytest.mark.parametrize("place", ["file/out", "file/below/out", "x" * 300])
 def test_an_impossible_place_is_refused_before_work(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match="Cannot write in .*--out"):
+    with pytest.raises(RunError, match=r"Cannot write in .*--out"):
         start(tmp_path / place)
     assert _names(tmp_path) == ["file"]
 
@@ -195,7 +195,7 @@ def test_a_folder_without_permission_is_refused_before_work(tmp_path: Path, monk
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(RunError, match="Cannot write in .*: Permission denied"):
+    with pytest.raises(RunError, match=r"Cannot write in .*: Permission denied"):
         start(tmp_path / "out")
 
 
@@ -222,6 +222,8 @@ def test_a_live_run_is_left_alone(tmp_path: Path) -> None:
     try:
         start(tmp_path / "out").discard()
         assert _names(working) == ["half.txt"]
+        time.sleep(0.1)
+        assert process.poll() is None
     finally:
         process.kill()
         process.communicate()
@@ -253,6 +255,19 @@ def test_a_second_rename_that_fails_puts_the_earlier_run_back(tmp_path: Path, mo
         folder.finish({})
     assert (final / "report.json").read_text() == "old"
     assert _names(tmp_path) == sorted([folder.working.name, "out"])
+
+
+def test_a_rename_that_fails_keeps_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(source: Path, target: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    folder = start(tmp_path / "out")
+    folder.path("manifest.json").touch()
+    monkeypatch.setattr(run_folder, "write_json", lambda path, value: None)
+    monkeypatch.setattr(run_folder.os, "replace", replace)
+    with pytest.raises(RunError, match="Input/output error"):
+        folder.finish({})
+    assert _names(folder.working) == ["manifest.json"]
 
 
 @pytest.mark.parametrize("ending", [".partial", ".earlier"])

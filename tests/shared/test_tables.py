@@ -57,7 +57,7 @@ def test_a_file_in_a_missing_folder_is_missing(path: str, tmp_path: Path) -> Non
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is a folder. Expected a CSV or Parquet file"):
+    with pytest.raises(SourceError, match=r"is a folder. Expected a CSV or Parquet file"):
         read_table(tmp_path)
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_may_not_be_read_is_refused(name: str, tmp_path: Path, monke
     (tmp_path / name).write_text("a\n1\n")
     monkeypatch.setattr(Path, "read_bytes", refuse)
     monkeypatch.setattr(pq, "ParquetFile", refuse)
-    with pytest.raises(SourceError, match="cannot be read.*Permission denied"):
+    with pytest.raises(SourceError, match=r"cannot be read.*Permission denied"):
         read_table(tmp_path / name)
 
 
@@ -161,7 +161,7 @@ def test_blank_lines_are_no_table(text: str, tmp_path: Path) -> None:
 
 
 def test_repeated_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="column names repeat: 'a', 'ü'. Give each column one name"):
+    with pytest.raises(ContractError, match=r"column names repeat: 'a', 'ü'. Give each column one name"):
         _csv(tmp_path, "ü,a,b, a,ü\n1,2,3,4,5\n")
 
 
@@ -213,7 +213,7 @@ def test_gzip_is_read(name: str, tmp_path: Path) -> None:
 def test_damaged_gzip_is_refused(damage: Any, tmp_path: Path) -> None:
     rows = "".join(f"{number},{number * number}\n" for number in range(500))
     whole = gzip.compress(b"a,b\n" + rows.encode())
-    with pytest.raises(SourceError, match="cannot be read: .*Copy or export it again"):
+    with pytest.raises(SourceError, match=r"cannot be read: .*Copy or export it again"):
         _csv(tmp_path, damage(whole), "own.csv.gz")
 
 
@@ -301,7 +301,7 @@ def test_dates_come_as_dates(kind: pa.DataType, tmp_path: Path) -> None:
 def test_a_truncated_parquet_is_refused(share: float, tmp_path: Path) -> None:
     _parquet(tmp_path, x=np.arange(500), y=[str(number) for number in range(500)])
     whole = (tmp_path / "own.parquet").read_bytes()
-    with pytest.raises(SourceError, match="cannot be read as Parquet: .*Expected a whole Parquet file"):
+    with pytest.raises(SourceError, match=r"cannot be read as Parquet: .*Expected a whole Parquet file"):
         _csv(tmp_path, whole[: int(len(whole) * share)], "cut.parquet")
 
 
@@ -314,7 +314,7 @@ def test_a_parquet_with_damaged_pages_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cells", [pa.array([b"\xff"]), pa.array([b"\xff"]).view(pa.string())])
 def test_text_in_parquet_must_be_utf8(cells: pa.Array, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="cannot be read as Parquet: .*Expected a whole"):
+    with pytest.raises(SourceError, match=r"cannot be read as Parquet: .*Expected a whole"):
         _parquet(tmp_path, x=cells)
 
 
@@ -460,5 +460,5 @@ def test_a_fingerprint_tells_values_names_and_places_apart() -> None:
 
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_columns() -> None:
-    first, second = np.array([1, 2]), np.array(["x", None], dtype=object)
-    assert fingerprint({"a": first, "b": second}) == fingerprint({"b": second.copy(), "a": first.copy()})
+    first, second, equal = np.array([1, 2]), np.array(["".join("xy")], object), np.array(["".join("xy")], object)
+    assert fingerprint({"a": first, "b": second}) == fingerprint({"b": equal, "a": first.copy()})

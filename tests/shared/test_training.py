@@ -36,7 +36,7 @@ def trained(
 ) -> Fitted:  # fmt: skip
     settings = TrainingSettings(epochs=epochs, patience=patience, batch_size=16)
     report = (said if said is not None else []).append
-    return fit(model or network(seed), examples(), settings=settings, score=score, seed=seed, report=report, log=log)
+    return fit(model or network(seed), examples(), settings=settings, score=score, report=report, log=log)
 
 
 def scripted(*values: float) -> Callable[[], float]:

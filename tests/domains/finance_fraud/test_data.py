@@ -107,7 +107,7 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
 
 
 def test_labels_with_other_values_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="'2'.*expected two values"):
+    with pytest.raises(ContractError, match=r"'2'.*expected two values"):
         load(tmp_path, columns(label=np.arange(ROWS) % 4))
 
 
@@ -268,6 +268,6 @@ def test_the_label_alone_is_nothing_to_learn_from(tmp_path: Path) -> None:
 
 def test_a_sequence_needs_its_roles(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"model": ModelSettings(kind="sequence")})
-    with pytest.raises(ContractError, match="model.kind = tabular"):
+    with pytest.raises(ContractError, match=r"model\.kind = tabular"):
         prepare(load(tmp_path, columns(customer=None)), config)
     assert prepare(load(tmp_path, columns()), config).plan.history == config.model.history

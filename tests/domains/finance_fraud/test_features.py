@@ -141,6 +141,14 @@ def test_the_history_is_the_customers_last_rows_the_row_itself_last() -> None:
     np.testing.assert_array_equal(history[2], [nothing, [10, 2, 0], [90, 0, 1]])
 
 
+@pytest.mark.parametrize(
+    ("cents", "count", "total", "expected"),
+    [(300, 2, 200, False), (301, 2, 200, True), (5, 0, 0, False), (0, 2, 0, False), (1, 2, 0, True)],
+)
+def test_exactly_three_times_the_mean_does_not_exceed_it(cents: int, count: int, total: int, expected: bool) -> None:
+    assert bool(features.exceeds((3, 1), cents, count, total)) == expected
+
+
 # === No look-ahead ===
 
 

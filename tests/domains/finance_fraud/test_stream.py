@@ -29,7 +29,7 @@ ROLES = st.sampled_from(
 )
 DELAYS = st.sampled_from([DAY, 3 * DAY, 7 * DAY, 40 * DAY])
 AMOUNTS = st.one_of(st.sampled_from([0, 0, 100, 500, 1_600, 10**9, -(10**9)]), st.integers(-(10**5), 10**6))
-GAPS = st.one_of(st.sampled_from([0, 0, 0, DAY, 7 * DAY]), st.integers(0, 4 * DAY))
+GAPS = st.one_of(st.sampled_from([0, 0, 0, DAY, 7 * DAY, 31 * DAY]), st.integers(0, 4 * DAY))
 ROWS = st.lists(
     st.tuples(GAPS, st.sampled_from("abc"), st.sampled_from("xyz"), AMOUNTS, st.booleans(), st.booleans()),
     min_size=1,
@@ -138,6 +138,12 @@ def test_what_is_older_than_every_window_is_forgotten() -> None:
     kept = stream.state()
     assert len(kept["customers"]["a"]["seconds"]) == 30 and kept["customers"]["a"]["count"] == 100
     assert len(kept["terminals"]["x"]["seconds"]) == 31  # 30 days behind a delay of one
+
+
+def test_the_history_is_kept_however_old_it_is() -> None:
+    stream = Stream(Plan(("timestamp", "customer", "amount"), (), {}, DAY, 2))
+    ages = [stream.push(transaction(month * 40 * DAY))[0]["history_seconds"][0].tolist() for month in range(3)]
+    assert ages == [[features.NONE, 0], [40 * DAY, 0], [40 * DAY, 0]]
 
 
 def test_a_confirmation_for_a_row_out_of_the_windows_says_so() -> None:

@@ -42,13 +42,15 @@ def test_windows_are_those_of_pandas(rows: pd.DataFrame, days: int) -> None:
 @pytest.mark.parametrize("days", [1, 7, 30])
 def test_windows_are_those_of_a_loop(rows: pd.DataFrame, days: int) -> None:
     plain = list(rows.itertuples(index=False))
-    inside = [
-        [before.cents for before in plain[: number + 1] if before.entity == row.entity and before.seconds > row.seconds - days * DAY]
-        for number, row in enumerate(plain)
-    ]  # fmt: skip
+
+    def inside(number: int) -> list[int]:
+        row = plain[number]
+        own = [before for before in plain[: number + 1] if before.entity == row.entity]
+        return [before.cents for before in own if before.seconds > row.seconds - days * DAY]
+
     count, total = sums(rows, days * DAY)
-    assert count.tolist() == [len(part) for part in inside]
-    assert total.tolist() == [sum(part) for part in inside]
+    assert count.tolist() == [len(inside(number)) for number in range(ROWS)]
+    assert total.tolist() == [sum(inside(number)) for number in range(ROWS)]
 
 
 def test_a_row_exactly_as_old_as_the_window_is_out() -> None:

@@ -43,23 +43,13 @@ def synthesize(config: FraudConfig, *, seed: int) -> Table:
 
 
 def _checked(raw: RawTable, request: Request) -> Table:
-    shadowed = _shadowed(raw, request)
-    exclude = (*request.exclude, *shadowed)
-    table = CONTRACT.check(raw, mapping=request.columns, exclude=exclude, required=("label",))
-    notes = tuple(f"column {role!r} is left out: {request.columns[role]!r} plays that role" for role in shadowed)
-    table = replace(table, notes=table.notes + notes)
+    table = CONTRACT.check(raw, mapping=request.columns, exclude=request.exclude, required=("label",))
     label = table.columns["label"]
     if label.min() == label.max():
         raise ContractError(
             f"{raw.source}: every label is {label[0]}. Training needs both frauds (1) and genuine transactions (0)."
         )
     return _without_duplicates(_without_useless(in_time_order(table)))
-
-
-def _shadowed(raw: RawTable, request: Request) -> tuple[str, ...]:
-    """Return roles that one column plays while another, without a role, bears their name."""
-    asked = request.columns
-    return tuple(role for role, own in asked.items() if own != role in raw.columns and role not in asked.values())
 
 
 def in_time_order(table: Table) -> Table:

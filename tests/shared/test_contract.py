@@ -193,7 +193,7 @@ def test_a_device_holds_a_feature_to_its_kind() -> None:
 
 def test_the_contract_is_told_in_rows() -> None:
     assert CONTRACT.rows()[0] == ("timestamp", "timestamp", "no", "UTC", "–", "forbid", "when", "2018-04-01")
-    assert CONTRACT.rows()[1][2] == "yes"
+    assert CONTRACT.rows()[1][2:4] == ("yes", "–")
     assert CONTRACT.rows()[2][4] == "from -0.5 up to 10,000,000"
 
 

@@ -191,6 +191,18 @@ def test_no_more_reasons_than_asked_for(content: bytes, bank: dict[str, np.ndarr
     assert max(len(alert.reasons) for alert in streamed(FraudScorer(content), part(bank, 20), max_reasons=most)) == most
 
 
+def test_reasons_are_all_that_speak_for_fraud_and_no_others(content: bytes, bank: dict[str, np.ndarray]) -> None:
+    scorer = FraudScorer(content)
+    alerts = streamed(scorer, part(bank, 10), max_reasons=99)
+    inputs = scorer.inputs(part(bank, 10))
+    every = [scorer.reasons(inputs, row) for row in range(10)]
+    assert [alert.reasons for alert in alerts] == [
+        tuple(reason for reason in reasons if reason.contribution > 0) for reasons in every
+    ]
+    assert {len(reasons) for reasons in every} == {len(scorer.plan.groups())}
+    assert any(len(alert.reasons) < len(reasons) for alert, reasons in zip(alerts, every, strict=True))
+
+
 def test_the_threshold_decides(content: bytes, bank: dict[str, np.ndarray]) -> None:
     scorer = FraudScorer(content)
     scorer.threshold = float(scorer.score_table(part(bank, 1))[0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from edgekit.domains.finance_fraud import rivals as module
@@ -96,7 +97,10 @@ def test_an_unknown_or_new_category_and_missing_numbers_are_answered(
     assert np.isfinite(fitted[0][name](odd)["probability"]).all()
 
 
-def test_settings_and_trees_are_those_best_on_validation() -> None:
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_are_those_best_on_validation(monkeypatch: pytest.MonkeyPatch, turn: int) -> None:
+    monkeypatch.setattr(module, "LOGISTIC_GRID", (1e-4, 1.0)[::turn])
+    monkeypatch.setattr(module, "BOOSTING_GRID", ((0.001, 2), (0.3, 8))[::turn])
     data = prepared()
     made, said = fit(data)
     told = [float(line.split("validation ")[1].split()[0]) for line in said]
@@ -106,6 +110,20 @@ def test_settings_and_trees_are_those_best_on_validation() -> None:
     for name, values in zip(NAMES, (boosting, logistic), strict=True):
         score = made[name](data.validation.inputs)["probability"][:, 0]
         assert average_precision(data.validation.target, score) == pytest.approx(max(values), abs=1e-4)
+
+
+def test_as_many_trees_are_kept_as_are_best_on_validation() -> None:
+    data = prepared()
+    boosting = HistGradientBoostingClassifier(learning_rate=0.5, max_iter=60, early_stopping=False, random_state=0)
+    model = boosting.fit(module._matrix(data.train.inputs), data.train.target)
+    stages = [
+        average_precision(data.validation.target, stage[:, 1])
+        for stage in model.staged_predict_proba(module._matrix(data.validation.inputs))
+    ]
+    score, trees = module._best_trees(model, data.validation)
+    assert trees % module.TREE_STEP == 0 and score == max(stages[module.TREE_STEP - 1 :: module.TREE_STEP])
+    kept = module._staged(model, module._matrix(data.validation.inputs), trees)[:, 0]
+    assert average_precision(data.validation.target, kept) == score
 
 
 @pytest.mark.parametrize("kept", ["numeric", "categorical"])

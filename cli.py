@@ -17,6 +17,7 @@ from rich.markup import escape
 from . import __version__
 from .domains import registry
 from .shared.errors import ConfigError, EdgekitError, MissingExtraError
+from .shared.report import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +27,8 @@ app = typer.Typer(
     help="Applied deep learning that ends on a device: own data in, a verified .tflite with its evidence out.",
 )
 out, err = Console(highlight=False), Console(stderr=True, highlight=False)  # look sys.stderr up when they print
+
+INTERRUPTED = 130  # the exit code of a command stopped by Ctrl-C
 
 DomainName = Annotated[str, typer.Argument(metavar="DOMAIN", help="See `edgekit list`.")]
 DeviceFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite made by edgekit.")]
@@ -42,11 +45,12 @@ def main() -> None:
         app(args=_spread(sys.argv[1:]), standalone_mode=True)
     except EdgekitError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        err.print(f"[bold red]error[/]{escape(notes)}: {escape(str(error))}", soft_wrap=True)
+        err.print(f"[bold red]error[/]{escape(printable(notes))}: {escape(printable(str(error)))}", soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("Stopped. Nothing was written under a final name.")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            err.print("Stopped. Nothing was written under a final name.")
+        raise
 
 
 def _mute_native_code() -> None:
@@ -67,7 +71,7 @@ def _spread(arguments: list[str]) -> list[str]:
         elif argument.startswith("-"):
             option = ""
             spread.append(argument)
-        elif option:
+        elif option and ("=" in argument or option == "--exclude"):
             spread += [option, argument]
         else:
             spread.append(argument)
@@ -94,7 +98,7 @@ def describe(domain: DomainName) -> None:
     from .shared.report import Table
     from .shared.report_terminal import table
 
-    record = registry.get(domain)
+    record = _trainable(domain)
     columns = ("role", "kind", "required", "unit", "range", "missing", "meaning", "example")
     rows = tuple(record.contract.rows())
     out.print(table(Table(columns, rows, f"A row is one of {record.contract.name}."), out))
@@ -117,7 +121,7 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     out_: Annotated[
         Path | None, typer.Option("--out", help="Folder for the evidence; runs/DOMAIN if left out.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same run.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same run.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
 ) -> None:
@@ -127,6 +131,8 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     from .shared.domain import Request
     from .shared.report_terminal import print_report
 
+    if data is None and (columns or exclude):
+        raise ConfigError("--columns and --exclude speak of a file, and none was given. Name it with --data PATH.")
     final = out_ or Path("runs") / domain
     registry.summary(domain)  # a misspelt domain and a taken folder are told before anything is imported
     run_folder.require_free(final, overwrite=overwrite)
@@ -254,6 +260,6 @@ def _progress(quiet: bool) -> Iterator[Any]:
                 status.update(line.strip("[]"))
                 err.print(f"[bold cyan]{escape(line.strip('[]'))}[/]")
             else:
-                err.print(f"  {escape(line)}", soft_wrap=True)
+                err.print(f"  {escape(printable(line))}", soft_wrap=True)
 
         yield report

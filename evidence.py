@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,17 @@ import numpy as np
 from .shared import plots
 from .shared.audit import Finding
 from .shared.decisions import Threshold
-from .shared.domain import Arrays, Domain, Prepared
+from .shared.domain import Arrays, Domain, Predictor, Prepared
 from .shared.estimates import Estimate
 from .shared.files import write_json, write_text
 from .shared.model_card import render_model_card
-from .shared.report import Block, Cell, Figure, Report, Section, Table, Text, as_json, format_value
+from .shared.report import Block, Cell, Figure, Report, Section, Table, Text, Tone, as_json, format_value
 from .shared.report_html import render_html
 from .shared.run_folder import RunFolder
 from .shared.sources import Source
 from .shared.splits import Splits
 from .shared.training import Fitted
-from .tflite_export.card import Card
+from .tflite_export.card import Card, Decision
 from .tflite_export.gate import Budget, Rung
 from .tflite_export.golden import Verification
 from .tflite_export.parity import Parity
@@ -58,34 +58,74 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Material:
+    """What a run works on: data, their split, what the audit found in them, and the model inputs."""
+
+    data: Any
+    splits: Splits
+    findings: tuple[Finding, ...]
+    prepared: Prepared
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What was fitted and chosen on validation: the network, its threshold, and all predictors by name."""
+
+    fitted: Fitted
+    answers: Arrays
+    threshold: Threshold
+    decision: Decision
+    predictors: Mapping[str, Predictor]
+
+
+@dataclass(frozen=True)
+class Export:
+    """The rungs of the ladder and the one that ships, if one does."""
+
+    rungs: tuple[Rung, ...]
+    chosen: Rung | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the test split said of every predictor, and the verdict on the network."""
+
+    outputs: Mapping[str, Arrays]
+    figures: Mapping[str, Figures]
+    verdict: Verdict
+    parity: Parity | None
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """Everything a run found out, in the order of its stages."""
+    """Everything a run found out, stage by stage.
+
+    Attributes:
+        domain, config, seed: what was run, and how.
+        synthetic: whether the data are the domain's own synthesis.
+        sizes: bytes of every device file by its place in the folder.
+        verification: the replayed golden vectors of the shipped file.
+        card: what the shipped file says about itself.
+        seconds: time by stage.
+    """
 
     domain: Domain
     config: Any
     seed: int
     synthetic: bool
-    data: Any
-    splits: Splits
-    findings: tuple[Finding, ...]
-    prepared: Prepared
-    fitted: Fitted
-    threshold: Threshold
-    outputs: Mapping[str, Arrays]
-    figures: Mapping[str, Figures]
-    verdict: Verdict
-    rungs: tuple[Rung, ...]
-    chosen: Rung | None
+    material: Material
+    learnt: Learnt
+    export: Export
+    measured: Measured
     sizes: Mapping[str, int]
     verification: Verification | None
     card: Card
-    parity: Parity | None
     seconds: Mapping[str, float]
 
 
 def compose(evidence: Evidence) -> Report:
     """Return the report: facts for machines, sections for people, the verdict first."""
-    lead = Text(f"{evidence.verdict.sentence(evidence.domain.primary_metric)} {_shipping(evidence)}", _tone(evidence))
+    lead = Text(" ".join(_lead(evidence)), _tone(evidence))
     sections = (
         _metrics(evidence),
         _ladder(evidence),
@@ -101,7 +141,8 @@ def write(folder: RunFolder, report: Report, evidence: Evidence) -> None:
     """Write report.json, report.html and model_card.md."""
     write_json(folder.path("report.json"), as_json(report))
     write_text(folder.path("report.html"), render_html(report))
-    card = asdict(evidence.card)
+    chosen = evidence.export.chosen
+    card = asdict(replace(evidence.card, recipe=chosen.recipe if chosen else "none"))
     write_text(folder.path("model_card.md"), render_model_card(report.facts, source=_passport(evidence), card=card))
 
 
@@ -110,37 +151,51 @@ def _passport(evidence: Evidence) -> Source | None:
     return next((source for source in evidence.domain.sources if evidence.synthetic and source.synthetic), None)
 
 
-def _tone(evidence: Evidence) -> Any:
-    if evidence.chosen is None or evidence.verdict.difference.high < 0:
+def _lead(evidence: Evidence) -> tuple[str, ...]:
+    """Return the verdict: what cannot be trusted first, then the network against its rivals, then what ships."""
+    broken = tuple(
+        f"The figures cannot be trusted: {finding.title.lower()}. {finding.detail}" for finding in _errors(evidence)
+    )
+    synthetic = ("On synthetic data:",) if evidence.synthetic else ()
+    verdict = evidence.measured.verdict.sentence(evidence.domain.primary_metric)
+    return (*broken, *synthetic, verdict, _shipping(evidence))
+
+
+def _errors(evidence: Evidence) -> tuple[Finding, ...]:
+    return tuple(finding for finding in evidence.material.findings if finding.severity == "error")
+
+
+def _tone(evidence: Evidence) -> Tone:
+    if evidence.export.chosen is None or evidence.measured.verdict.difference.high < 0 or _errors(evidence):
         return "bad"
-    return "good" if evidence.verdict.earns_its_place else "warning"
+    return "good" if evidence.measured.verdict.earns_its_place else "warning"
 
 
 def _shipping(evidence: Evidence) -> str:
-    if evidence.chosen is None:
+    if evidence.export.chosen is None:
         return "No device file ships: no rung of the export ladder is inside the budget."
     size = format_value(evidence.sizes[f"{evidence.domain.name}.tflite"], "bytes")
-    return f"The device file is {evidence.chosen.recipe}, {size}."
+    return f"The device file is {evidence.export.chosen.recipe}, {size}."
 
 
 def _facts(evidence: Evidence) -> dict[str, Any]:
-    domain, verdict = evidence.domain, evidence.verdict
+    domain, verdict = evidence.domain, evidence.measured.verdict
     export = evidence.config.export
     budget = Budget(export.max_drop, export.max_bytes, export.max_latency_ms)
-    networks = {name: evidence.figures[name] for name in NETWORKS if name in evidence.figures}
-    rivals = {name: figures for name, figures in evidence.figures.items() if name not in NETWORKS}
+    networks = {name: evidence.measured.figures[name] for name in NETWORKS if name in evidence.measured.figures}
+    rivals = {name: figures for name, figures in evidence.measured.figures.items() if name not in NETWORKS}
     return {
         "format": 1,
         "domain": domain.name,
         "seed": evidence.seed,
         "data": {
-            "rows": len(evidence.data),
-            "source": evidence.data.source,
-            "fingerprint": evidence.data.fingerprint,
+            "rows": len(evidence.material.data),
+            "source": evidence.material.data.source,
+            "fingerprint": evidence.material.data.fingerprint,
         },
         "split": {
-            "rule": evidence.splits.rule,
-            **{name: len(rows) for name, rows in evidence.splits.parts().items()},
+            "rule": evidence.material.splits.rule,
+            **{name: len(rows) for name, rows in evidence.material.splits.parts().items()},
         },
         "primary_metric": domain.primary_metric,
         "higher_is_better": domain.higher_is_better,
@@ -150,25 +205,25 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
             "best_rival": verdict.best_rival,
             "difference": verdict.difference,
         },
-        "decision": evidence.threshold.as_json(),
+        "decision": evidence.learnt.threshold.as_json(),
         "export": {
-            "chosen": evidence.chosen and evidence.chosen.recipe,
+            "chosen": evidence.export.chosen and evidence.export.chosen.recipe,
             "budget": budget.as_json(),
             "bytes": evidence.sizes.get(f"{domain.name}.tflite", 0),
             "float32_bytes": evidence.sizes.get("export/float32.tflite"),
-            "rungs": [rung.as_json() for rung in evidence.rungs],
+            "rungs": [rung.as_json() for rung in evidence.export.rungs],
         },
-        "parity": evidence.parity and evidence.parity.as_json(),
+        "parity": evidence.measured.parity and evidence.measured.parity.as_json(),
         "seconds": dict(evidence.seconds),
-        "findings": list(evidence.findings),
+        "findings": list(evidence.material.findings),
         "config": evidence.config.model_dump(mode="json"),
     }
 
 
 def _metrics(evidence: Evidence) -> Section:
-    names = list(next(iter(evidence.figures.values())))
-    shown = sorted(evidence.figures, key=lambda name: (name not in NETWORKS, name))
-    rows = tuple((name, *(evidence.figures[name].get(metric) for metric in names)) for name in shown)
+    names = list(next(iter(evidence.measured.figures.values())))
+    shown = sorted(evidence.measured.figures, key=lambda name: (name not in NETWORKS, name))
+    rows = tuple((name, *(evidence.measured.figures[name].get(metric) for metric in names)) for name in shown)
     table = Table(
         ("predictor", *names),
         rows,
@@ -176,18 +231,18 @@ def _metrics(evidence: Evidence) -> Section:
         shown.index("tflite" if "tflite" in shown else "keras"),
     )
     primary = evidence.domain.primary_metric
-    values = {name: evidence.figures[name][primary] for name in shown}
+    values = {name: evidence.measured.figures[name][primary] for name in shown}
     figure = Figure(
         plots.bars(values, xlabel=primary, highlight="tflite" if "tflite" in values else "keras"),
         f"{primary} on test, with intervals.",
         "; ".join(f"{name} {format_value(value)}" for name, value in values.items()),
     )
-    return Section("The network and its rivals", (table, figure), note=f"Split: {evidence.splits.rule}.")
+    return Section("The network and its rivals", (table, figure), note=f"Split: {evidence.material.splits.rule}.")
 
 
 def _ladder(evidence: Evidence) -> Section:
-    rows = tuple(_rung_row(rung) for rung in evidence.rungs)
-    index = evidence.rungs.index(evidence.chosen) if evidence.chosen else None
+    rows = tuple(_rung_row(rung) for rung in evidence.export.rungs)
+    index = evidence.export.rungs.index(evidence.export.chosen) if evidence.export.chosen else None
     table = Table(
         ("recipe", "size", "drop on validation", "median", "p95", "verdict", "reason"),
         rows,
@@ -196,16 +251,16 @@ def _ladder(evidence: Evidence) -> Section:
         ("", "bytes", "change", "ms", "ms", "verdict", ""),
     )
     blocks: list[Block] = [table]
-    measured = {rung.recipe: (rung.bytes, rung.drop) for rung in evidence.rungs if rung.drop}
+    measured = {rung.recipe: (rung.bytes, rung.drop) for rung in evidence.export.rungs if rung.drop}
     if measured:
         svg = plots.ladder(
             measured,
             max_drop=evidence.config.export.max_drop,
-            chosen=evidence.chosen.recipe if evidence.chosen else None,
+            chosen=evidence.export.chosen.recipe if evidence.export.chosen else None,
         )
         blocks.append(Figure(svg, "Size of each rung, and what it loses against Keras.", "Bars of sizes and drops."))
-    if evidence.verification and evidence.parity:
-        check, parity = evidence.verification, evidence.parity
+    if evidence.verification and evidence.measured.parity:
+        check, parity = evidence.verification, evidence.measured.parity
         blocks.append(
             Text(
                 f"Replaying the {check.n} golden vectors of the shipped file: largest deviation "
@@ -232,14 +287,17 @@ def _rung_row(rung: Rung) -> tuple[Cell, ...]:
 
 
 def _own_sections(evidence: Evidence) -> tuple[Section, ...]:
-    outputs = (
-        evidence.outputs if "tflite" in evidence.outputs else {**evidence.outputs, "tflite": evidence.outputs["keras"]}
+    """Return the domain's sections; the predictor that ships, else the Keras model, comes first."""
+    outputs = evidence.measured.outputs
+    featured = "tflite" if "tflite" in outputs else "keras"
+    ordered = {featured: outputs[featured], **outputs}
+    return evidence.domain.illustrate(
+        ordered, evidence.material.prepared.test, evidence.learnt.threshold, evidence.config
     )
-    return evidence.domain.illustrate(outputs, evidence.prepared.test, evidence.threshold, evidence.config)
 
 
 def _data(evidence: Evidence) -> Section:
-    data, splits = evidence.data, evidence.splits
+    data, splits = evidence.material.data, evidence.material.splits
     rows: tuple[tuple[Cell, ...], ...] = (
         ("source", data.source),
         ("rows", len(data)),
@@ -250,22 +308,24 @@ def _data(evidence: Evidence) -> Section:
     passport = _passport(evidence)
     if passport:
         blocks.append(Table(("", ""), tuple(passport.as_rows()), "Passport of the data."))
-    notes = (*data.notes, *splits.notes, *evidence.prepared.notes)
+    notes = (*data.notes, *splits.notes, *evidence.material.prepared.notes)
     if notes:
         blocks.append(Text("\n".join(f"- {note}" for note in notes)))
-    findings = tuple((finding.severity, finding.title, finding.detail) for finding in evidence.findings)
+    findings = tuple((finding.severity, finding.title, finding.detail) for finding in evidence.material.findings)
     if findings:
         blocks.append(Table(("audit", "finding", "detail"), findings, "What the audit found."))
     return Section("Data, split and audit", tuple(blocks), note=f"Split: {splits.rule}.")
 
 
 def _training(evidence: Evidence) -> Section:
-    history = {name: np.array(values) for name, values in evidence.fitted.history.items()}
+    history = {name: np.array(values) for name, values in evidence.learnt.fitted.history.items()}
     epochs = np.arange(1, len(history["loss"]) + 1)
     figures = tuple(
         Figure(
-            plots.curve(epochs, {label: history[name]}, xlabel="epoch", ylabel=label, mark=evidence.fitted.best_epoch),
-            f"{label.capitalize()} by epoch; the weights of epoch {evidence.fitted.best_epoch} were kept.",
+            plots.curve(
+                epochs, {label: history[name]}, xlabel="epoch", ylabel=label, mark=evidence.learnt.fitted.best_epoch
+            ),
+            f"{label.capitalize()} by epoch; the weights of epoch {evidence.learnt.fitted.best_epoch} were kept.",
             f"Curve of the {label} over {len(epochs)} epochs.",
         )
         for name, label in (("loss", "training loss"), ("score", "validation score"))

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .evidence import Evidence, Figures, Verdict, compose, write
+from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, write
 from .shared.domain import Arrays, Domain, Examples, Prepared, Progress, Request
-from .shared.estimates import bootstrap, paired_difference
+from .shared.estimates import Statistic, bootstrap, paired_difference
+from .shared.files import write_bytes
 from .shared.report import Report
 from .shared.run_folder import RunFolder
 from .shared.training import predictor
@@ -58,144 +59,145 @@ def run(
         EdgekitError: anything the user can cause; a note names the stage it happened in.
     """
     clock = _Clock(report)
+    material = _gather(domain, config, request, clock, seed=seed)
+    learnt = _learn(domain, config, material.prepared, folder, clock, seed=seed)
+    export = _export(domain, config, material.prepared, learnt, clock, seed=seed)
+    with clock.stage("evaluate"):
+        measured = _measure(domain, config, material.prepared.test, learnt, export, seed=seed)
+    with clock.stage("verify"):
+        card = _card(domain, config, material, learnt.decision, measured.figures)
+        contents = _device_files(export, card, _golden(learnt.answers, material.prepared.validation, domain), config)
+        verification = _write_device_files(folder, domain, contents, export)
+        learnt.fitted.model.save(folder.path("model.keras"))
+    with clock.stage("report"):
+        sizes = {name: len(content) for name, content in contents.items()}
+        evidence = Evidence(
+            domain, config, seed, request.path is None, material, learnt, export, measured, sizes, verification, card,
+            clock.seconds(),
+        )  # fmt: skip
+        composed = compose(evidence)
+        write(folder, composed, evidence)
+    facts = {"command": request.command, "seed": seed, "data": _data_facts(material.data), "versions": versions()}
+    return Outcome(folder.finish(facts), composed, export.chosen.recipe if export.chosen else None)
+
+
+def _gather(domain: Domain, config: Any, request: Request, clock: _Clock, *, seed: int) -> Material:
     with clock.stage("load"):
         data = domain.load(request, config) if request.path else domain.synthesize(config, seed=seed)
-        _say(report, f"{len(data):,} rows from {data.source}", *data.notes)
+        clock.say(f"{len(data):,} rows from {data.source}", *data.notes)
     with clock.stage("split"):
         splits = domain.split(data, config, seed=seed)
-        _say(report, splits.rule, *splits.notes)
+        clock.say(splits.rule, *splits.notes)
     with clock.stage("audit"):
         findings = tuple(domain.audit(data, splits, config))
-        _say(report, *(f"{finding.severity}: {finding.title}. {finding.detail}" for finding in findings))
+        clock.say(*(f"{finding.severity}: {finding.title}. {finding.detail}" for finding in findings))
     with clock.stage("features"):
         prepared = domain.prepare(data, splits, config)
-        _say(report, *prepared.notes)
+        clock.say(*prepared.notes)
+    return Material(data, splits, findings, prepared)
+
+
+def _learn(domain: Domain, config: Any, prepared: Prepared, folder: RunFolder, clock: _Clock, *, seed: int) -> Learnt:
     with clock.stage("fit"):
-        fitted = domain.fit(prepared, config, seed=seed, report=report, log=folder.path("training.csv"))
+        fitted = domain.fit(prepared, config, seed=seed, report=clock.say, log=folder.path("training.csv"))
     with clock.stage("decide"):
         network = predictor(fitted.model)
         answers = network(prepared.validation.inputs)
         threshold = domain.decide(answers, prepared.validation, config)
-        decision = Decision(domain.score_output, threshold.value, threshold.rule)
-        _say(report, threshold.rule)
+        clock.say(threshold.rule)
     with clock.stage("rivals"):
-        predictors = {KERAS: network, **domain.rivals(prepared, config, seed=seed, report=report)}
+        rivals = domain.rivals(prepared, config, seed=seed, report=clock.say)
+    decision = Decision(domain.score_output, threshold.value, f"{threshold.rule}; chosen on validation")
+    return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
+
+
+def _export(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clock: _Clock, *, seed: int) -> Export:
     with clock.stage("export"):
         rungs = climb(
-            fitted.model,
-            _validation(domain, config, prepared, answers, decision, seed),
+            learnt.fitted.model,
+            _validation(domain, config, prepared, learnt, seed),
             recipes=config.export.recipes,
-            budget=_budget(config),
-            progress=report,
+            budget=Budget(config.export.max_drop, config.export.max_bytes, config.export.max_latency_ms),
+            progress=clock.say,
         )
     with clock.stage("gate"):
         chosen = smallest_accepted(rungs)
-        if chosen and chosen.content:
-            predictors[DEVICE] = Engine(chosen.server_content or chosen.content).predict
-        _say(report, f"{chosen.recipe} ships" if chosen else "no rung is inside the budget: nothing ships")
-    with clock.stage("evaluate"):
-        outputs = {name: predict(prepared.test.inputs) for name, predict in predictors.items()}
-        figures = measure(domain, config, outputs, prepared.test, seed=seed)
-        verdict = judge(domain, config, outputs, prepared.test, seed=seed)
-    with clock.stage("verify"):
-        card = _card(domain, config, data, prepared, decision, figures)
-        contents = _device_files(rungs, chosen, card, _golden(answers, prepared.validation, domain), config)
-        verification = _write_device_files(folder, domain, contents, chosen)
-        fitted.model.save(folder.path("model.keras"))
-    with clock.stage("report"):
-        evidence = Evidence(
-            domain=domain,
-            config=config,
-            seed=seed,
-            synthetic=request.path is None,
-            data=data,
-            splits=splits,
-            findings=findings,
-            prepared=prepared,
-            fitted=fitted,
-            threshold=threshold,
-            outputs=outputs,
-            figures=figures,
-            verdict=verdict,
-            rungs=rungs,
-            chosen=chosen,
-            sizes={name: len(content) for name, content in contents.items()},
-            verification=verification,
-            card=card,
-            parity=compare_outputs(outputs[KERAS], outputs[DEVICE], decision=decision) if chosen else None,
-            seconds=clock.seconds(),
-        )
-        composed = compose(evidence)
-        write(folder, composed, evidence)
-    facts = {"command": request.command, "seed": seed, "data": _data_facts(data), "versions": versions()}
-    return Outcome(folder.finish(facts), composed, chosen.recipe if chosen else None)
+        clock.say(f"{chosen.recipe} ships" if chosen else "no rung is inside the budget: nothing ships")
+    return Export(rungs, chosen)
 
 
-def measure(
-    domain: Domain, config: Any, outputs: Mapping[str, Arrays], examples: Examples, *, seed: int
-) -> dict[str, Figures]:
-    """Return every metric of every predictor with its interval."""
-    return {
-        name: {
-            metric: bootstrap(statistic, seed=seed)
-            for metric, statistic in domain.evaluate(output, examples, config).items()
-        }
-        for name, output in outputs.items()
+def _measure(domain: Domain, config: Any, test: Examples, learnt: Learnt, export: Export, *, seed: int) -> Measured:
+    """Read the test split: every predictor's answers, figures and verdict, once all choices are made."""
+    predictors = dict(learnt.predictors)
+    if export.chosen and export.chosen.content:
+        predictors[DEVICE] = Engine(export.chosen.server_content or export.chosen.content).predict
+    outputs = {name: predict(test.inputs) for name, predict in predictors.items()}
+    statistics = {name: domain.evaluate(output, test, config) for name, output in outputs.items()}
+    figures = {
+        name: {metric: bootstrap(statistic, seed=seed) for metric, statistic in metrics.items()}
+        for name, metrics in statistics.items()
     }
+    primary = {name: metrics[domain.primary_metric] for name, metrics in statistics.items()}
+    verdict = judge(primary, higher_is_better=domain.higher_is_better, seed=seed)
+    parity = compare_outputs(outputs[KERAS], outputs[DEVICE], decision=learnt.decision) if DEVICE in outputs else None
+    return Measured(outputs, figures, verdict, parity)
 
 
-def judge(domain: Domain, config: Any, outputs: Mapping[str, Arrays], examples: Examples, *, seed: int) -> Verdict:
+def judge(primary: Mapping[str, Statistic], *, higher_is_better: bool, seed: int) -> Verdict:
     """Compare what ships (else the Keras model) with the rival that scored highest on the same examples.
 
     Taking the best rival on test is the choice least favourable to the network.
+
+    Args:
+        primary: the primary metric by predictor, the networks among them.
+        higher_is_better: its direction.
+        seed: of the bootstrap.
     """
-    sign = 1 if domain.higher_is_better else -1
-    primary = {
-        name: domain.evaluate(output, examples, config)[domain.primary_metric] for name, output in outputs.items()
-    }
-    network = primary.pop(DEVICE, primary[KERAS])
-    rivals = {name: statistic for name, statistic in primary.items() if name != KERAS}
+    sign = 1 if higher_is_better else -1
+    rivals = {name: statistic for name, statistic in primary.items() if name not in (KERAS, DEVICE)}
     best = max(rivals, key=lambda name: sign * rivals[name].compute(None))
-    first, second = (network, rivals[best]) if sign > 0 else (rivals[best], network)
-    return Verdict(best, paired_difference(first, second, seed=seed))
+    pair = (primary.get(DEVICE, primary[KERAS]), rivals[best])
+    return Verdict(best, paired_difference(*pair[::sign], seed=seed))
 
 
-def _validation(
-    domain: Domain, config: Any, prepared: Prepared, answers: Arrays, decision: Decision, seed: int
-) -> Validation:
+def _validation(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, seed: int) -> Validation:
     examples = prepared.validation
     return Validation(
         inputs=examples.inputs,
-        reference_outputs=answers,
+        reference_outputs=learnt.answers,
         primary=lambda outputs: domain.evaluate(outputs, examples, config)[domain.primary_metric],
         higher_is_better=domain.higher_is_better,
-        decision=decision,
-        calibration=prepared.train.take(slice(CALIBRATION_ROWS)).inputs,
+        decision=learnt.decision,
+        calibration=prepared.train.take(_spread(len(prepared.train), CALIBRATION_ROWS)).inputs,
         seed=seed,
     )
 
 
-def _budget(config: Any) -> Budget:
-    export = config.export
-    return Budget(export.max_drop, export.max_bytes, export.max_latency_ms)
-
-
 def _golden(answers: Arrays, examples: Examples, domain: Domain) -> dict[str, np.ndarray]:
-    """Choose the golden inputs: the highest and lowest scores, a spread between, and a row with everything missing."""
+    """Make golden inputs: from the lowest to the highest score, and a row with everything missing.
+
+    Each column is shuffled on its own, so that the values are real and no row is a real person's.
+    """
     score = answers[domain.score_output].reshape(len(examples), -1).max(axis=1)
-    order = np.argsort(score, kind="stable")
-    rows = order[np.unique(np.linspace(0, len(order) - 1, GOLDEN_ROWS - 1).astype(int))]
-    return {name: np.concatenate([values[rows], _missing(values[:1])]) for name, values in examples.inputs.items()}
+    rows = np.argsort(score, kind="stable")[_spread(len(score), GOLDEN_ROWS - 1)]
+    rng = np.random.default_rng(0)
+    return {
+        name: np.concatenate([rng.permuted(values[rows], axis=0), _missing(values[:1])])
+        for name, values in examples.inputs.items()
+    }
+
+
+def _spread(rows: int, wanted: int) -> np.ndarray:
+    """Return up to ``wanted`` row numbers, evenly spread."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
 
 
 def _missing(row: np.ndarray) -> np.ndarray:
     return np.full_like(row, np.nan if row.dtype.kind == "f" else 0)
 
 
-def _card(
-    domain: Domain, config: Any, data: Any, prepared: Prepared, decision: Decision, figures: Mapping[str, Figures]
-) -> Card:
-    told = domain.describe(data, prepared, config)
+def _card(domain: Domain, config: Any, material: Material, decision: Decision, figures: Mapping[str, Figures]) -> Card:
+    told = domain.describe(material.data, material.prepared, config)
     device = figures.get(DEVICE, {})
     return Card(
         domain=domain.name,
@@ -205,7 +207,7 @@ def _card(
         labels=told.labels,
         decision=decision,
         metrics={name: estimate.as_json() for name, estimate in device.items()},
-        data=_data_facts(data),
+        data=_data_facts(material.data),
         versions=versions(),
         licence=told.licence,
         intended_use=told.intended_use,
@@ -215,39 +217,36 @@ def _card(
 
 
 def _data_facts(data: Any) -> dict[str, Any]:
-    return {"rows": len(data), "source": data.source, "fingerprint": data.fingerprint}
+    return {"rows": len(data), "source": Path(data.source).name, "fingerprint": data.fingerprint}
 
 
-def _device_files(
-    rungs: tuple[Rung, ...], chosen: Rung | None, card: Card, golden: Arrays, config: Any
-) -> dict[str, bytes]:
+def _device_files(export: Export, card: Card, golden: Arrays, config: Any) -> dict[str, bytes]:
     """Return the assembled files by place: every rung's, the chosen one's and its server form."""
     made = {
-        f"export/{rung.recipe}.tflite": assemble(rung.content, replace(card, recipe=rung.recipe), golden)
-        for rung in rungs
+        f"export/{rung.recipe}.tflite": assemble(rung.content, _for_rung(card, rung, export), golden)
+        for rung in export.rungs
         if rung.content
     }
+    chosen = export.chosen
     if chosen is None:
         return made
     made[f"{card.domain}.tflite"] = made[f"export/{chosen.recipe}.tflite"]
     if config.export.server and chosen.server_content:
-        made[f"{card.domain}.server.tflite"] = assemble(
-            chosen.server_content, replace(card, recipe=chosen.recipe), golden
-        )
+        made[f"{card.domain}.server.tflite"] = assemble(chosen.server_content, _for_rung(card, chosen, export), golden)
     return made
 
 
+def _for_rung(card: Card, rung: Rung, export: Export) -> Card:
+    """Return the card of a rung; only the chosen one was measured on test."""
+    return replace(card, recipe=rung.recipe, metrics=card.metrics if rung is export.chosen else {})
+
+
 def _write_device_files(
-    folder: RunFolder, domain: Domain, contents: Mapping[str, bytes], chosen: Rung | None
+    folder: RunFolder, domain: Domain, contents: Mapping[str, bytes], export: Export
 ) -> Verification | None:
     for name, content in contents.items():
-        folder.path(name).write_bytes(content)
-    return verify(folder.path(f"{domain.name}.tflite")) if chosen else None
-
-
-def _say(report: Progress, *lines: str) -> None:
-    for line in lines:
-        report(line)
+        write_bytes(folder.path(name), content)
+    return verify(folder.path(f"{domain.name}.tflite")) if export.chosen else None
 
 
 class _Clock:
@@ -255,6 +254,11 @@ class _Clock:
 
     def __init__(self, report: Progress) -> None:
         self._report, self._start, self._taken = report, time.perf_counter(), dict[str, float]()
+
+    def say(self, *lines: str) -> None:
+        """Tell the user each line."""
+        for line in lines:
+            self._report(line)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

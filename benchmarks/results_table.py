@@ -31,11 +31,16 @@ def write(readme: str) -> str:
 
 def tables(results: Mapping[str, Any]) -> str:
     """Return the Markdown of one results file: figures, published figures, speed, size."""
-    parts = [_figures(results["table"], results["published"])]
-    if "table_book_folds" in results:
-        parts.insert(0, "Folds as stated above:")
-        parts += ["The same on the folds of the published figures:", _figures(results["table_book_folds"], {})]
-    parts += [_verdict(results["verdict"]), _ratios(results["ratios"]), _size(results)]
+    parts = [
+        "Training weeks from 2018-07-04 to 2018-07-25:",
+        _figures(results["table"], {}),
+        _verdict(results["verdict"]),
+        "Training weeks from 2018-07-25 to 2018-08-15, those of the published figures:",
+        _figures(results["table_book_folds"], results["published"]),
+        _verdict(results["verdict_book_folds"]),
+        _ratios(results["ratios"]),
+        _size(results),
+    ]
     return "\n\n".join(parts)
 
 

@@ -66,7 +66,7 @@ class Column:
 
     def read(self, cells: np.ndarray) -> tuple[np.ndarray, list[str]]:
         """Return typed values of (row,) raw ``cells`` and the problems met, each with row and value."""
-        absent = _absent(cells)
+        absent = absent_cells(cells)
         values, wrong, expected = READERS[self.kind](cells, absent)
         must = self.missing == "forbid" or self.kind in NEVER_MISSING
         problems = _first(absent & must, cells, "a value") + _first(wrong & ~absent, cells, expected)
@@ -131,7 +131,8 @@ def read_number(cells: np.ndarray, absent: np.ndarray) -> Reading:
 
 def read_category(cells: np.ndarray, absent: np.ndarray) -> Reading:
     """Read categories as text; whole floats lose their ``.0``; an absent cell becomes an empty string."""
-    return Reading(_texts(cells, absent), np.zeros(len(cells), dtype=bool), "text")
+    words = [text if text.isprintable() else " ".join(text.split()) for text in _texts(cells, absent)]
+    return Reading(np.array(words, dtype=object), np.zeros(len(cells), dtype=bool), "text")
 
 
 def read_label(cells: np.ndarray, absent: np.ndarray) -> Reading:
@@ -164,7 +165,7 @@ def infer_kind(cells: np.ndarray) -> Kind:
     """
     if cells.dtype.kind in "iufb":
         return "number"
-    present = cells[~_absent(cells)]
+    present = cells[~absent_cells(cells)]
     if cells.dtype.kind == "M" or (len(present) and all(_moment(cell) is not None for cell in present)):
         return "timestamp"
     if not len(present) or _share_of_numbers(present) >= 0.9:
@@ -173,7 +174,8 @@ def infer_kind(cells: np.ndarray) -> Kind:
     return "number" if _share_of_numbers(points) >= 0.9 else "category"
 
 
-def _absent(cells: np.ndarray) -> np.ndarray:
+def absent_cells(cells: np.ndarray) -> np.ndarray:
+    """Return (row,) bool: which raw cells hold nothing (NaN, NaT, None, empty text and its usual spellings)."""
     if cells.dtype.kind in "fcM":
         return np.asarray(cells != cells)  # NaN and NaT alone differ from themselves
     if cells.dtype.kind in "iub":

@@ -89,7 +89,8 @@ class Contract:
                 problems.append(f"column {own_name!r}{role} is missing.{nearest(own_name, raw.columns)}")
                 continue
             columns[column.name], found = column.read(raw.columns[own_name])
-            problems += [f"column {own_name!r}: {problem}." for problem in found]
+            aside = " Mend it, or leave the column out with --exclude" if features is None and column in wanted else ""
+            problems += [f"column {own_name!r}: {problem}.{aside}" for problem in found]
         if problems:
             raise ContractError(f"{raw.source} does not keep the contract of {self.name}:\n" + _listed(problems))
         notes = (*raw.notes, *(self._notes(raw, names, exclude, wanted) if features is None else ()))

@@ -127,10 +127,8 @@ def from_alert_budget(
             "Raise it, or choose the threshold on more rows."
         )
     if cuts.alerts[1] > budget:
-        raise ContractError(
-            f"{cuts.alerts[1]} of {num_rows} rows share the highest score {cuts.scores[0]}, more "
-            f"than the budget of {budget:.6g} alerts ({rule}). The scores cannot tell them apart: "
-            "use a model with finer scores, or raise the budget."
+        rule += (
+            f"; nothing alerts, for {cuts.alerts[1]:,} of {num_rows:,} rows share the highest score: raise the budget"
         )
     cut = int(np.searchsorted(cuts.alerts, budget, side="right")) - 1
     expected = _alerts(cuts, cut)
@@ -149,12 +147,15 @@ def from_costs(
 ) -> Threshold:
     """Choose the threshold of least total cost; of equally cheap ones, that of fewest alerts.
 
+    A review that every alert costs is a false alarm's cost, and for a positive it lessens what a miss costs more
+    than an alert: give ``cost_missed`` less the review, which may then be negative.
+
     Args:
         y_true: (row,) 0 or 1.
         probability: (row,) finite scores.
         cost_false_alarm: cost of alerting a negative, ≥ 0.
-        cost_missed: cost of a positive that does not alert, ≥ 0: one number, or (row,) one for
-            each row. With ``amounts`` it is the share of the amount that is lost.
+        cost_missed: what a positive that does not alert costs more than one that does: one number, or
+            (row,) one for each row. With ``amounts`` it is the share of the amount that is lost.
         amounts: (row,) money at stake, ≥ 0, in the unit of ``cost_false_alarm``; None when
             ``cost_missed`` is a cost already.
 
@@ -403,10 +404,10 @@ def _row_costs(cost: float | np.ndarray, amounts: np.ndarray | None, num_rows: i
             raise ContractError(f"{name} needs one value or {num_rows} values; got shape {shape}.")
     per_row = np.broadcast_to(np.asarray(cost, dtype=np.float64), (num_rows,))
     per_row = per_row if amounts is None else per_row * np.asarray(amounts, dtype=np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(per_row) & (per_row >= 0)))
+    wrong = np.flatnonzero(~np.isfinite(per_row))
     if len(wrong):
         raise ContractError(
-            f"Costs must be finite and not negative; missing row {wrong[0]} would cost "
+            f"Costs must be finite; missing row {wrong[0]} would cost "
             f"{per_row[wrong[0]]} ({len(wrong)} such rows). Check the amounts."
         )
     return np.asarray(per_row)

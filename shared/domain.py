@@ -164,7 +164,7 @@ class Illustrate(Protocol):
     def __call__(
         self, outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: Any, /
     ) -> tuple[Section, ...]:
-        """Return the domain's own report sections for the predictors' test outputs."""
+        """Return the domain's own report sections for the predictors' test outputs, the one that counts first."""
 
 
 @dataclass(frozen=True, kw_only=True)

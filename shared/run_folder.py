@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -94,7 +95,11 @@ def require_free(final: Path, *, overwrite: bool = False) -> None:
     Raises:
         RunError: something lies there that may not be replaced.
     """
-    if final.exists():
+    try:
+        taken = final.exists()
+    except OSError as error:
+        raise RunError(f"{final} cannot be the folder of a run: {error.strerror}. Choose another --out.") from error
+    if taken:
         _require_replaceable(final, overwrite)
 
 
@@ -103,13 +108,33 @@ def _require_replaceable(final: Path, overwrite: bool) -> None:
         raise RunError(f"{final} exists already. Nothing was changed. Choose another --out, or add --overwrite.")
     if not _whole(final):
         raise RunError(
-            f"{final} is not the folder of an earlier run (it has no {MANIFEST}), so --overwrite leaves it alone. "
-            "Choose another --out."
+            f"{final} is not the folder of an earlier run (it has no {MANIFEST} of edgekit), so --overwrite leaves it "
+            "alone. Choose another --out."
+        )
+    foreign = sorted(_files(final) - _listed(final))
+    if foreign:
+        raise RunError(
+            f"{final} holds files that the earlier run did not write ({', '.join(foreign[:3])}), so --overwrite leaves "
+            "it alone. Move them away, or choose another --out."
         )
 
 
 def _whole(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file()
+    return bool(_listed(folder))
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _listed(folder: Path) -> set[str]:
+    """Return the files that a run's manifest names, and itself; empty if there is no manifest of a run."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        known = manifest["format"] >= 1 and isinstance(manifest["files"], dict) and "command" in manifest
+        return {*manifest["files"], MANIFEST} if known else set()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
 
 
 def _restore(earlier: Path, final: Path) -> None:

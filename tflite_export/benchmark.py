@@ -79,7 +79,7 @@ def memory(path: Path) -> Memory:
     Raises:
         RunError: the process failed, e.g. because the file is refused.
     """
-    command = [sys.executable, "-c", _PROBE, str(path)]
+    command = [sys.executable, "-P", "-c", _PROBE, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]

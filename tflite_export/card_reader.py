@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+LARGEST_THRESHOLD = 3e38  # outputs are float32
 PORTABLE_DTYPES = ("float32", "int32", "uint8")
 """What browsers and phones take and give; everything else stops at some door."""
 
@@ -135,7 +136,7 @@ def _dtype(raw: Any, where: str, problems: list[str]) -> str:
 def _threshold(raw: Any, where: str, problems: list[str]) -> float | None:
     if raw is None:
         return None
-    if type(raw) not in (int, float):
+    if type(raw) not in (int, float) or abs(raw) > LARGEST_THRESHOLD:
         problems.append(f"{where}: found {_shown(raw)}, expected a number or null")
         return None
     return float(raw)

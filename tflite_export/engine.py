@@ -55,17 +55,17 @@ class Engine:
             self._input_indices = _indices(runner.get_input_details())
             self._outputs = _indices(runner.get_output_details())
             del runner
+            self._set, self._get = self._interpreter.set_tensor, self._interpreter.get_tensor
+            self._invoke = self._interpreter.invoke
+            # Plain tensor access reaches the first subgraph alone. edgekit puts `predict` there.
+            self._direct = self._signatures[PREDICT].subgraph == 0
+            self._inputs: tuple[tuple[str, int, Any, tuple[int, ...]], ...] = ()
+            self._expect(max(_batch(self._signatures[PREDICT]), 1))
         except _REFUSALS as error:
             raise DeviceFileError(
                 f"The interpreter refused the file ({_brief(error)}). Expected a network that the "
                 "installed ai-edge-litert can run. Upgrade: pip install --upgrade ai-edge-litert"
             ) from error
-        self._set, self._get = self._interpreter.set_tensor, self._interpreter.get_tensor
-        self._invoke = self._interpreter.invoke
-        # Plain tensor access reaches the first subgraph alone. edgekit puts `predict` there.
-        self._direct = self._signatures[PREDICT].subgraph == 0
-        self._inputs: tuple[tuple[str, int, Any, tuple[int, ...]], ...] = ()
-        self._expect(max(_batch(self._signatures[PREDICT]), 1))
 
     def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
         """Return the outputs of ``predict``; see :meth:`run`."""

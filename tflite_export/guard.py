@@ -116,7 +116,10 @@ def manifest_sha256(path: Path) -> str | None:
     except OSError as error:
         raise DeviceFileError(f"{manifest}: Cannot be read ({error}). Restore it or delete it.") from error
     try:
-        files = json.loads(raw)["files"]
+        manifest_facts = json.loads(raw)
+        if isinstance(manifest_facts, dict) and "files" not in manifest_facts:
+            return None  # another program's: web apps have a manifest.json too
+        files = manifest_facts["files"]
         digest = files.get(path.name)
         valid = digest is None or (len(digest) == 64 and int(digest, 16) >= 0)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -119,11 +119,11 @@ def _rung(
 def _measure(content: bytes, server_content: bytes | None, validation: Validation) -> Measured:
     with quiet():  # the interpreter announces its delegate once per process
         engine = Engine(content)
-    outputs = _outputs(engine, server_content, validation.inputs)
+    outputs, alike = _outputs(engine, server_content, validation.inputs)
     parity = compare_outputs(validation.reference_outputs, outputs, decision=validation.decision)
     one = {name: values[:_CHECK_ROWS] for name, values in validation.inputs.items()}
     speed = latency(engine, one, calls=_LATENCY_CALLS)
-    return Measured(content, metric_drop(outputs, validation), speed, parity, server_content)
+    return Measured(content, metric_drop(outputs, validation), speed, parity, server_content if alike else None)
 
 
 def metric_drop(outputs: dict[str, np.ndarray], validation: Validation) -> Estimate:
@@ -137,14 +137,15 @@ def metric_drop(outputs: dict[str, np.ndarray], validation: Validation) -> Estim
     return paired_difference(before, after, draws=200, seed=validation.seed, level=0.95)
 
 
-def _outputs(device: Engine, server_content: bytes | None, inputs: Arrays) -> dict[str, np.ndarray]:
+def _outputs(device: Engine, server_content: bytes | None, inputs: Arrays) -> tuple[dict[str, np.ndarray], bool]:
+    """Return the answers to all rows, and whether the free-batch file gives the same as the device file."""
     if server_content is None:
-        return device.predict(inputs)
+        return device.predict(inputs), False
     answers = Engine(server_content).predict(inputs)
     rows = _telling_rows(inputs)
     few = device.predict({name: values[rows] for name, values in inputs.items()})
     same = all(_same(values, answers[name][rows], name=name) for name, values in few.items())
-    return answers if same else device.predict(inputs)
+    return (answers if same else device.predict(inputs)), same
 
 
 def _same(device: np.ndarray, server: np.ndarray, *, name: str) -> bool:

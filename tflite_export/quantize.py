@@ -104,7 +104,7 @@ def _static_int8(saved: SavedNetwork, calibration: Arrays) -> bytes:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
         folder = Path(name)
         write_request(folder, saved, _calibration_rows(calibration))
-        result = _run([sys.executable, "-m", "edgekit.tflite_export.calibrate", name])
+        result = _run([sys.executable, "-P", "-m", "edgekit.tflite_export.calibrate", name])
         made = folder / "model.tflite"
         if result.returncode == 0 and made.exists():
             return made.read_bytes()

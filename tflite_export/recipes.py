@@ -49,7 +49,7 @@ DYNAMIC_INT4 = Recipe("dynamic_int4", "int4", "dynamic int8", "quantizer", False
 STATIC_INT8 = Recipe("static_int8", "int8", "int8", "converter", True, 3e-2)
 
 RECIPES = {r.name: r for r in (FLOAT32, FLOAT16, DYNAMIC_INT8, DYNAMIC_INT4, STATIC_INT8)}
-DEFAULT_LADDER = ("float32", "float16", "dynamic_int8")
+DEFAULT_LADDER = ("float32", "float16", "dynamic_int8", "dynamic_int4")
 
 
 def recipe(name: str) -> Recipe:

@@ -48,9 +48,9 @@ def attached_files(card: Card) -> tuple[AttachedFile, ...]:
         output = card.decision.output if card.decision else card.outputs[0].name
         files.append(AttachedFile(LABELS_FILE, _lines(card.labels), FileKind.AXIS_LABELS, output))
     for tensor in card.inputs:
-        for column in tensor.fields:
+        for number, column in enumerate(tensor.fields):
             if column.vocabulary:
-                name = f"vocabulary_{_file_part(tensor.name)}_{_file_part(column.name)}.txt"
+                name = f"vocabulary_{_file_part(tensor.name)}_{number}_{_file_part(column.name)}.txt"
                 files.append(AttachedFile(name, _lines(column.vocabulary), FileKind.VOCABULARY, tensor.name))
     return tuple({file.name: file for file in files}.values())
 

@@ -27,7 +27,7 @@ class DataSettings(Settings):
         max_categories: most frequent values of a category that get a meaning of their own.
     """
 
-    label_delay_days: int = Field(default=7, ge=1)
+    label_delay_days: float = Field(default=7, gt=0)
     validation_share: float = Field(default=0.2, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     max_categories: int = Field(default=200, ge=1)

@@ -119,8 +119,13 @@ def split(table: Table, config: FraudConfig, *, seed: int) -> Splits:
     label = table.columns["label"]
     if not table.has("timestamp"):
         return rules.stratified(label, seed=seed, **shares)
-    delay = config.data.label_delay_days * DAY
+    delay = delay_seconds(config)
     return rules.by_time(table.columns["timestamp"], delay_seconds=delay, labels=label, **shares)
+
+
+def delay_seconds(config: FraudConfig) -> int:
+    """Return the label delay in whole seconds, at least one."""
+    return max(1, round(config.data.label_delay_days * DAY))
 
 
 def audit(table: Table, splits: Splits, config: FraudConfig) -> list[Finding]:
@@ -161,7 +166,7 @@ def learn_plan(table: Table, train: np.ndarray, config: FraudConfig) -> features
             name: features.learn_vocabulary(table.columns[name][train], config.data.max_categories)
             for name in categories
         },
-        delay_seconds=config.data.label_delay_days * DAY,
+        delay_seconds=delay_seconds(config),
         history=config.model.history if sequence else 0,
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...shared.columns import Column
+from ...shared.columns import Column, absent_cells
 from ...shared.contract import Table, feature_column
 from ...shared.errors import ContractError, DeviceFileError, nearest
 from ...shared.files import write_json, write_text
@@ -156,6 +156,9 @@ class FraudScorer:
         mapping = {role: own for role, own in self._mapping.items() if own in raw.columns and role not in unused}
         ignored = unused - set(mapping.values()) - {column.name for column in self._features}
         columns = {name: cells for name, cells in raw.columns.items() if name not in ignored}
+        known = mapping.get("label", "label")
+        if known in columns and "label" not in unused:
+            columns[known] = np.where(absent_cells(columns[known]), 0, columns[known])  # not known yet: no fraud so far
         return CONTRACT.check(
             replace(raw, columns=columns), mapping=mapping, required=self.plan.roles, features=self._features
         )
@@ -194,9 +197,14 @@ def predict_file(
     for row, (value, alarm) in enumerate(zip(probability, flagged, strict=True)):
         strongest = scorer.reasons(inputs, row)[:1] if alarm else ()
         reason = "".join(item.text for item in strongest if item.contribution > 0)
-        writer.writerow([row + 1, f"{value:.6f}", int(alarm), reason])
+        writer.writerow([row + 1, f"{value:.6f}", int(alarm), _plain(reason)])
     write_text(out, text.getvalue())
     return len(probability), int(flagged.sum())
+
+
+def _plain(text: str) -> str:
+    """Keep a spreadsheet from taking a cell for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ def _settings(model: DeviceModel) -> _Settings:
         columns = tuple(feature_column(name, kind) for name, kind in stored["features"])
         threshold = float(decision.threshold)  # type: ignore[union-attr, arg-type]
         return _Settings(plan, threshold, dict(stored["columns"]), columns, ordinary)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DeviceFileError(
             f"The card's settings are not those of {NAME} ({error!r}). Export the file again."
         ) from error

@@ -91,7 +91,7 @@ def decide(outputs: Arrays, validation: Examples, config: FraudConfig) -> Thresh
     """Choose the alert threshold on validation by the configured rule."""
     score, settings = outputs[SCORE].reshape(-1), config.decision
     if settings.rule == "costs":
-        missed = missed_costs(validation, settings)
+        missed = missed_costs(validation, settings) - settings.review_cost  # a fraud found is reviewed as well
         return decisions.from_costs(validation.target, score, cost_false_alarm=settings.review_cost, cost_missed=missed)
     if settings.rule == "precision":
         return decisions.from_precision(validation.target, score, target=settings.target_precision)

@@ -28,10 +28,12 @@ CALM_DAYS = 14
 LOUD = (5, 2)  # more than 5/2 of the mean of all earlier amounts does not shape the habit
 UNUSUAL = (3, 1)  # more than three times the habit is unusual
 NOTABLE = (2, 1)  # more than twice the habit is at least notable
-TENTH = 10  # cents; 900 squares of the largest amount in tenths still fit int64
+TENTH = 10  # cents
+MOST_TENTHS = 10**7  # in a deviation no amount counts as more: 90,000 squares of it fit int64
 MONDAY = 3 * DAY  # 1970-01-01 was a Thursday
 ROLES = ("timestamp", "customer", "terminal", "amount")
 LARGEST = 1e30  # of an own number; float32 ends at 3e38, and infinity makes a network answer NaN
+LONGEST_WORD = 200  # letters of a category's value; what is longer is a text
 NONE = -1  # "there is none", among counted whole numbers
 
 Aggregates = dict[str, np.ndarray]
@@ -228,8 +230,8 @@ def exceeds(factor: tuple[int, int], cents: Any, count: Any, total: Any) -> Any:
 
 
 def in_tenths(cents: Any) -> Any:
-    """Round whole cents to tenths of a unit of money, halves up."""
-    return (cents + TENTH // 2) // TENTH
+    """Round whole cents to tenths of a unit of money, halves up, at most a million units either way."""
+    return np.clip((cents + TENTH // 2) // TENTH, -MOST_TENTHS, MOST_TENTHS)
 
 
 def assemble(counted: Aggregates, table: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
@@ -325,7 +327,7 @@ def codes(names: np.ndarray) -> np.ndarray:
 
 
 def learn_vocabulary(values: np.ndarray, limit: int) -> tuple[str, ...]:
-    """Return the ``limit`` most frequent values, ties in alphabetical order."""
+    """Return the ``limit`` most frequent values that are not whole texts, ties in alphabetical order."""
     words, counts = np.unique(values.astype(str), return_counts=True)
-    order = np.lexsort((words, -counts))[:limit]
-    return tuple(str(word) for word in words[order])
+    order = np.lexsort((words, -counts))
+    return tuple(str(word) for word in words[order] if len(word) <= LONGEST_WORD)[:limit]

@@ -14,18 +14,17 @@ from .config import FraudConfig
 from .evaluate import missed_costs, money_saved
 from .model import SCORE
 
-DEVICE = "tflite"
-
 
 def illustrate(
     outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: FraudConfig
 ) -> tuple[Section, ...]:
-    """Return ranking, alerts, money and calibration on test; ``outputs`` by predictor name."""
+    """Return ranking, alerts, money and calibration on test; the first of ``outputs`` is the one that counts."""
     scores = {name: output[SCORE].reshape(-1) for name, output in outputs.items()}
+    featured = next(iter(scores.values()))
     return (
         _ranking(scores, examples),
-        _alerts(scores[DEVICE], examples, threshold, config),
-        _calibration(scores[DEVICE], examples),
+        _alerts(featured, examples, threshold, config),
+        _calibration(featured, examples),
     )
 
 

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+LEAST_SPREAD = 1e-4
+LEAST_WIDTH = 1e-30
 CLIP = 6.0  # standard deviations; beyond it an amount says "very large" and no more
 
 
@@ -53,7 +55,8 @@ class NumericEmbedding(keras.layers.Layer):  # type: ignore[misc]
         edges = [_edges(column, target, self.bins) for column in filled.T]
         self.median.assign(median)
         self.mean.assign(logs.mean(axis=0))
-        self.scale.assign(1 / (logs.std(axis=0) + 1e-6))
+        spread = logs.std(axis=0)  # a column that hardly varies would turn rounding into a signal
+        self.scale.assign(np.where(spread > LEAST_SPREAD, 1 / np.maximum(spread, LEAST_SPREAD), 0))
         self.start.assign(np.stack([edge[:-1] for edge in edges]))
         self.slope.assign(np.stack([_slopes(edge) for edge in edges]))
 
@@ -89,7 +92,7 @@ def _edges(column: np.ndarray, target: np.ndarray, bins: int) -> np.ndarray:
 
 def _slopes(edges: np.ndarray) -> np.ndarray:
     width = np.diff(edges)
-    return np.where(width > 0, 1 / np.where(width > 0, width, 1), 0)
+    return np.where(width > LEAST_WIDTH, 1 / np.maximum(width, LEAST_WIDTH), 0)
 
 
 @keras.saving.register_keras_serializable("edgekit")

@@ -33,7 +33,7 @@ def describe(table: Table, prepared: Prepared, config: FraudConfig) -> Descripti
     return Description(
         inputs=_tensors(plan),
         outputs=(Tensor(SCORE, "float32", (1,), "probability of fraud, calibrated on validation"),),
-        labels=("genuine", "fraud"),
+        labels=("fraud",),
         intended_use=INTENDED_USE,
         licence=LICENCE,
         limits=LIMITS + prepared.notes,
@@ -63,7 +63,16 @@ def _tensors(plan: Plan) -> tuple[Tensor, ...]:
             Field(name, meaning="category; 0 is any value not listed", vocabulary=("(other)", *words))
             for name, words in plan.vocabularies.items()
         )
-        tensors.append(Tensor("categorical", "int32", (len(columns),), "category codes", fields=columns))
+        tensors.append(
+            Tensor(
+                "categorical",
+                "int32",
+                (len(columns),),
+                "category codes",
+                missing="0, as any value not listed",
+                fields=columns,
+            )
+        )
     if plan.history:
         columns = (Field("amount", "money"), Field("age", "days"), Field("unusual", meaning="0 or 1"))
         tensors.append(

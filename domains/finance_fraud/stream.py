@@ -191,7 +191,8 @@ def _customer_before(customer: _Customer, now: int, cents: int) -> dict[str, Any
     counted: dict[str, Any] = {"usual_count": customer.usual_count, "usual_cents": customer.usual_total}
     for days in UNUSUAL_DAYS:
         counted[f"customer_unusual_{days}d"] = sum(customer.unusual[bisect_right(customer.seconds, now - days * DAY) :])
-    tenths = [in_tenths(amount) for amount in customer.cents[bisect_right(customer.seconds, now - LONGEST) :]]
+    past = customer.cents[bisect_right(customer.seconds, now - LONGEST) :]
+    tenths = in_tenths(np.array(past, dtype=np.int64)).tolist()
     counted["past_count"] = len(tenths)
     counted["past_tenths"] = sum(tenths)
     counted["past_squares"] = sum(value * value for value in tenths)

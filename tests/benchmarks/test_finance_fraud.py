@@ -64,9 +64,7 @@ def test_known_victims_leave_when_the_label_is_known(
 
 def test_folds_are_averaged_and_resampled_jointly(benchmark: ModuleType) -> None:
     values = [np.array([1.0, 3.0]), np.array([10.0])]
-    folds = [
-        Statistic(lambda weight, v=v: float(np.average(v, weights=weight)), np.arange(len(v))) for v in values
-    ]
+    folds = [Statistic(lambda weight, v=v: float(np.average(v, weights=weight)), np.arange(len(v))) for v in values]
     joined = benchmark.joined(folds)
     assert joined.compute(None) == pytest.approx((2 + 10) / 2)
     assert joined.compute(np.array([0.0, 2.0, 1.0])) == pytest.approx((3 + 10) / 2)

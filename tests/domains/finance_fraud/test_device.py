@@ -159,6 +159,15 @@ def test_history_and_order_of_the_rows_do_not_matter(content: bytes, bank: dict[
     assert (scorer.score_table(part(bank, 120, 200)) != whole[120:]).any()  # the history is worth something
 
 
+def test_rows_without_a_label_count_as_not_reported(content: bytes, bank: dict[str, np.ndarray]) -> None:
+    scorer, old, new = FraudScorer(content), part(bank, 120), part(bank, 120, 200)
+    unlabelled = {name: values for name, values in old.items() if name != "label"}
+    innocent, guilty = ({**old, "label": np.full(120, verdict)} for verdict in (0, 1))
+    scores = scorer.score_table(new, history=unlabelled)
+    np.testing.assert_array_equal(scores, scorer.score_table(new, history=innocent))
+    assert (scores != scorer.score_table(new, history=guilty)).any()
+
+
 def test_a_table_does_not_move_the_windows(content: bytes, bank: dict[str, np.ndarray]) -> None:
     first, second = FraudScorer(content), FraudScorer(content)
     first.score_table(bank)

@@ -102,6 +102,15 @@ def test_training_starts_at_the_share_of_frauds() -> None:
     np.testing.assert_allclose(start, 0.01, rtol=1e-3)
 
 
+def test_the_answer_is_the_mean_of_all_members() -> None:
+    plan, rows = PLANS["numeric only"], {"numeric": np.array([[90.0, 110.0, np.nan]], np.float32)}
+    model = build_model(plan, config("tabular").model, prior=0.1)
+    model.get_layer("numeric_embedding").learn(examples(plan, 50).inputs["numeric"], examples(plan, 50).target)
+    members = predictor(keras.Model(model.inputs, {"logits": model.get_layer("logits").output}))(rows)["logits"]
+    assert members.shape == (1, SMALL["members"]) and np.ptp(members) > 1e-3
+    np.testing.assert_allclose(predictor(model)(rows)["probability"], 1 / (1 + np.exp(-members.mean())), rtol=1e-5)
+
+
 # === Learning ===
 
 

@@ -113,17 +113,22 @@ def test_settings_are_those_best_on_validation(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_as_many_trees_are_kept_as_are_best_on_validation() -> None:
-    data = prepared()
+    train, validation = (
+        Examples({"numeric": part.inputs["numeric"][:, :2]}, part.target)
+        for part in (examples(600, 0), examples(300, 1))
+    )
     boosting = HistGradientBoostingClassifier(learning_rate=0.5, max_iter=60, early_stopping=False, random_state=0)
-    model = boosting.fit(module._matrix(data.train.inputs), data.train.target)
+    model = boosting.fit(train.inputs["numeric"], train.target)
     stages = [
-        average_precision(data.validation.target, stage[:, 1])
-        for stage in model.staged_predict_proba(module._matrix(data.validation.inputs))
+        average_precision(validation.target, stage[:, 1])
+        for stage in model.staged_predict_proba(validation.inputs["numeric"])
     ]
-    score, trees = module._best_trees(model, data.validation)
-    assert trees % module.TREE_STEP == 0 and score == max(stages[module.TREE_STEP - 1 :: module.TREE_STEP])
-    kept = module._staged(model, module._matrix(data.validation.inputs), trees)[:, 0]
-    assert average_precision(data.validation.target, kept) == score
+    tried = stages[module.TREE_STEP - 1 :: module.TREE_STEP]
+    score, trees = module._best_trees(model, validation)
+    assert score == max(tried) > min(tried)
+    assert trees == module.TREE_STEP * (tried.index(score) + 1)
+    kept = module._staged(model, validation.inputs["numeric"], trees)[:, 0]
+    assert average_precision(validation.target, kept) == score
 
 
 @pytest.mark.parametrize("kept", ["numeric", "categorical"])

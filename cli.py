@@ -230,7 +230,7 @@ def _trainable(domain: str) -> Any:
         return registry.get(domain)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f'A run needs {error.name!r}, which is not installed. Install it with: pip install "edgekit[train]"'
+            f'This needs {error.name!r}, which is not installed. In the clone, run: pip install -e ".[train]"'
         ) from error
 
 

@@ -153,9 +153,7 @@ def _passport(evidence: Evidence) -> Source | None:
 
 def _lead(evidence: Evidence) -> tuple[str, ...]:
     """Return the verdict: what cannot be trusted first, then the network against its rivals, then what ships."""
-    broken = tuple(
-        f"The figures cannot be trusted: {finding.title.lower()}. {finding.detail}" for finding in _errors(evidence)
-    )
+    broken = tuple(f"The figures cannot be trusted. {finding.title}. {finding.detail}" for finding in _errors(evidence))
     synthetic = ("On synthetic data:",) if evidence.synthetic else ()
     verdict = evidence.measured.verdict.sentence(evidence.domain.primary_metric)
     return (*broken, *synthetic, verdict, _shipping(evidence))

@@ -33,15 +33,28 @@ def tables(results: Mapping[str, Any]) -> str:
     """Return the Markdown of one results file: figures, published figures, speed, size."""
     parts = [
         "Training weeks from 2018-07-04 to 2018-07-25:",
+        _ahead(results["table"]),
         _figures(results["table"], {}),
         _verdict(results["verdict"]),
         "Training weeks from 2018-07-25 to 2018-08-15, those of the published figures:",
+        _ahead(results["table_book_folds"]),
         _figures(results["table_book_folds"], results["published"]),
         _verdict(results["verdict_book_folds"]),
         _ratios(results["ratios"]),
         _size(results),
     ]
     return "\n\n".join(parts)
+
+
+def _ahead(table: Mapping[str, Any]) -> str:
+    """Say first where a rival has the higher figure."""
+    rivals = [
+        f"{name} in {title} ({row[metric]['value']:.3f} to {table['tflite'][metric]['value']:.3f})"
+        for metric, title in TITLES.items()
+        for name, row in table.items()
+        if name not in NAMES and metric in row and row[metric]["value"] > table["tflite"][metric]["value"]
+    ]
+    return f"Ahead of the `.tflite`: {', '.join(rivals)}." if rivals else "No rival is ahead of the `.tflite`."
 
 
 def _figures(table: Mapping[str, Any], published: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 
 import numpy as np
 
@@ -82,6 +83,7 @@ class Contract:
         wanted = self._features(raw, names, exclude) if features is None else tuple(features)
         chosen = [(column, names[column.name]) for column in self.roles if column.name in names]
         chosen += [(column, column.name) for column in wanted]
+        optional = {column.name for column in wanted} if features is None else set()
         columns: dict[str, np.ndarray] = {}
         for column, own_name in chosen:
             if own_name not in raw.columns:
@@ -89,7 +91,9 @@ class Contract:
                 problems.append(f"column {own_name!r}{role} is missing.{nearest(own_name, raw.columns)}")
                 continue
             columns[column.name], found = column.read(raw.columns[own_name])
-            aside = " Mend it, or leave the column out with --exclude" if features is None and column in wanted else ""
+            aside = (
+                f" Mend it, or leave the column out with --exclude {quote(own_name)}." if own_name in optional else ""
+            )
             problems += [f"column {own_name!r}: {problem}.{aside}" for problem in found]
         if problems:
             raise ContractError(f"{raw.source} does not keep the contract of {self.name}:\n" + _listed(problems))

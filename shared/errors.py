@@ -73,5 +73,5 @@ def require(module: str, *, extra: str) -> ModuleType:
     except ImportError as error:
         raise MissingExtraError(
             f"This needs {module!r}, which is not installed or does not load ({error}). "
-            f'Install it with: pip install "edgekit[{extra}]"'
+            f'In the clone of edgekit, run: pip install -e ".[{extra}]"'
         ) from error

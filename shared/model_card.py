@@ -225,8 +225,8 @@ def _gate(facts: Mapping[str, Any]) -> str:
 
 def _limits(card: Mapping[str, Any], source: Source | None) -> str:
     caveats = f"The data: {escape(source.caveats)}" if source else ""
-    listed = "\n".join(f"- {limit}" for limit in card.get("limits") or ())
-    return "\n\n".join(part for part in (_sentence(listed), caveats) if part)
+    listed = "\n".join(f"- {escape(limit)}" for limit in card.get("limits") or ())
+    return "\n\n".join(part for part in (listed, caveats) if part)
 
 
 def _verify(facts: Mapping[str, Any], domain: str) -> str:

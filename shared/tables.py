@@ -53,8 +53,9 @@ def from_columns(columns: Mapping[str, Any], *, source: str = "memory") -> RawTa
     Raises:
         ContractError: there is no column or no row, column names repeat, or the columns differ in length.
     """
-    names = {name: " ".join(str(name).split()) for name in columns}  # a spreadsheet breaks long titles into lines
-    _require_distinct(source, list(names.values()))
+    plain = [(name, " ".join(str(name).split())) for name in columns]  # a spreadsheet breaks long titles into lines
+    _require_distinct(source, [name for _, name in plain])
+    names = dict(plain)
     arrays = {names[name]: _column(names[name], columns[name], source) for name in columns}
     lengths = {name: len(array) for name, array in arrays.items()}
     if not arrays or not max(lengths.values()):

@@ -107,7 +107,7 @@ def test_predict_takes_a_file_without_labels_and_in_any_order(device_file: Path,
 
 
 def test_run_without_the_train_extra_says_how_to_get_it() -> None:
-    assert 'pip install "edgekit[train]"' in base_install("run", "finance_fraud", code=2).stderr
+    assert 'pip install -e ".[train]"' in base_install("run", "finance_fraud", code=2).stderr
 
 
 def test_predict_refuses_to_overwrite(device_file: Path, tmp_path: Path) -> None:

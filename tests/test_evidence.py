@@ -1,11 +1,42 @@
-"""The verdict in words: a rival that wins is named first."""
+"""The verdict in words: what cannot be trusted first, then a rival that wins, then what ships."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from edgekit import evidence
 from edgekit.evidence import Verdict
+from edgekit.shared.audit import Finding
 from edgekit.shared.estimates import Estimate
+from edgekit.shared.report import Report, Text, Tone
+from edgekit.shared.run_folder import start
+from edgekit.tflite_export.card import Card
+from edgekit.tflite_export.gate import Rung
+
+WINS, LOSES, TIES = (Estimate((low + high) / 2, low, high, 100) for low, high in ((1, 3), (-3, -1), (-1, 2)))
+LEAK = Finding("error", "Column 'TX_SCENARIO' gives away the label", "It ranks the label at 1.000. Leave it out.")
+SHARED = Finding("error", "Customers in train and test", "30 of 40.")
+HARMLESS = Finding("warning", "Column 'x' is constant", "It says nothing.")
+RUNG = Rung("dynamic_int8", 41_000, None, True, "")
+
+
+def run(
+    difference: Estimate = WINS, *findings: Finding, synthetic: bool = False, chosen: Rung | None = RUNG, **more: Any
+) -> Any:
+    """Return as much of the evidence of a run as its lead needs."""
+    return SimpleNamespace(
+        domain=SimpleNamespace(name="fraud", primary_metric="auc", sources=()),
+        material=SimpleNamespace(findings=findings),
+        synthetic=synthetic,
+        measured=SimpleNamespace(verdict=Verdict("boosting", difference)),
+        export=SimpleNamespace(chosen=chosen),
+        sizes={"fraud.tflite": 41_000} if chosen else {},
+        **more,
+    )
 
 
 @pytest.mark.parametrize(
@@ -21,3 +52,63 @@ def test_the_interval_decides(low: float, high: float, earns: bool, begins: str)
     verdict = Verdict("boosting", Estimate((low + high) / 2, low, high, 100))
     assert verdict.earns_its_place is earns
     assert verdict.sentence("average_precision").startswith(begins)
+
+
+# === The lead ===
+
+
+def test_the_lead_is_the_verdict_and_what_ships() -> None:
+    verdict, ships = evidence._lead(run())
+    assert verdict.startswith("The network beats the best rival, boosting, in auc:")
+    assert ships == "The device file is dynamic_int8, 41.0\u202fkB."
+
+
+def test_an_audit_error_comes_first_and_names_the_column_as_it_is_written() -> None:
+    lead = evidence._lead(run(WINS, HARMLESS, LEAK, SHARED, synthetic=True))
+    assert lead[:3] == (
+        "The figures cannot be trusted. Column 'TX_SCENARIO' gives away the label. It ranks the label at 1.000. "
+        "Leave it out.",
+        "The figures cannot be trusted. Customers in train and test. 30 of 40.",
+        "On synthetic data:",
+    )
+    assert lead[3:] == evidence._lead(run())
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_a_synthetic_run_says_so(synthetic: bool) -> None:
+    assert ("On synthetic data: The network beats" in " ".join(evidence._lead(run(synthetic=synthetic)))) is synthetic
+
+
+def test_a_run_without_a_device_file_says_so() -> None:
+    assert evidence._lead(run(chosen=None))[-1].startswith("No device file ships")
+
+
+@pytest.mark.parametrize(
+    ("given", "tone"),
+    [
+        (run(WINS), "good"),
+        (run(WINS, HARMLESS), "good"),
+        (run(TIES), "warning"),
+        (run(LOSES), "bad"),
+        (run(WINS, chosen=None), "bad"),
+        (run(WINS, LEAK), "bad"),
+        (run(TIES, HARMLESS, SHARED), "bad"),
+    ],
+)
+def test_the_tone_is_that_of_the_worst_news(given: Any, tone: Tone) -> None:
+    assert evidence._tone(given) == tone
+
+
+# === The model card ===
+
+
+@pytest.mark.parametrize(("chosen", "told"), [(RUNG, r"dynamic\_int8"), (None, "none")])
+def test_the_model_card_states_the_recipe_that_ships(
+    tmp_path: Path, tiny_card: Card, chosen: Rung | None, told: str
+) -> None:
+    folder = start(tmp_path / "out")
+    evidence.write(folder, Report("A run", Text("It ran."), ()), run(chosen=chosen, card=tiny_card))
+    lines = folder.path("model_card.md").read_text(encoding="utf-8").splitlines()
+    recipe = next(line for line in lines if line.startswith("| Recipe |"))
+    assert recipe.replace("\\", "") == f"| Recipe | {told} |".replace("\\", "")
+    assert {path.name for path in folder.working.iterdir()} == {"report.json", "report.html", "model_card.md"}

@@ -53,12 +53,17 @@ def read_entries(content: bytes) -> dict[str, bytes]:
     """Return every metadata entry by name.
 
     Raises:
-        DeviceFileError: the flatbuffer is malformed.
+        DeviceFileError: the flatbuffer is malformed, or its entries hold more bytes than the whole file.
     """
+    entries, total = dict[str, bytes](), 0
     with reading("metadata table"):
         model = root(content)
-        count = bounded(model.MetadataLength(), "metadata entries")
-        return dict(_entry(model, index) for index in range(count))
+        for index in range(bounded(model.MetadataLength(), "metadata entries")):
+            name, data = _entry(model, index)
+            # Entries that point to the same bytes would fill the memory: real ones never do.
+            total = bounded(total + len(name) + len(data), "bytes of metadata", len(content))
+            entries[name] = data
+    return entries
 
 
 def bounded(count: int, what: str, limit: int = MAX_ENTRIES) -> int:

@@ -12,7 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ..shared.errors import DeviceFileError
 from .flatfile import bounded, reading, root
 
-_MAX_OPERATORS = 1_000_000
+_MAX_OPERATORS = 1_000_000  # of all subgraphs together, which may point to the same operators
+_MAX_NAME, _MAX_ORIGINS = 200, 20  # letters and tensors told; crafted names must not fill the memory
 # Built in by name, yet empty or missing in the Java and browser interpreters.
 _UNPORTABLE = frozenset({"HASHTABLE", "HASHTABLE_FIND", "HASHTABLE_IMPORT", "HASHTABLE_SIZE"})
 
@@ -25,7 +26,7 @@ class Op:
         name: builtin name (``FULLY_CONNECTED``) or the custom code (``FlexAsString``).
         count: how often it occurs, all subgraphs together.
         builtin: whether every interpreter has it.
-        origins: names of the tensors it produces, for operators that are not builtin.
+        origins: names of the tensors it produces, the first of them, for operators that are not builtin.
     """
 
     name: str
@@ -45,8 +46,11 @@ def scan(content: bytes) -> tuple[Op, ...]:
         codes = [_code(model.OperatorCodes(i)) for i in range(bounded(model.OperatorCodesLength(), "op codes"))]
         counts: Counter[int] = Counter()
         origins: dict[int, list[str]] = {}
+        total = 0
         for index in range(bounded(model.SubgraphsLength(), "subgraphs")):
-            _scan_subgraph(model.Subgraphs(index), codes, counts, origins)
+            graph = model.Subgraphs(index)
+            total = bounded(total + graph.OperatorsLength(), "operators", _MAX_OPERATORS)
+            _scan_subgraph(graph, codes, counts, origins)
         found = (Op(*codes[i][:1], n, codes[i][1], tuple(origins.get(i, ()))) for i, n in counts.items())
         return tuple(sorted(found, key=lambda op: op.name))
 
@@ -80,20 +84,21 @@ def _code(code: Any) -> tuple[str, bool]:
     name = _builtin_names().get(number)
     if name == "CUSTOM" or name is None:
         custom = code.CustomCode()
-        return (custom.decode(errors="replace") if custom else f"unknown operator {number}"), False
+        return (custom[:_MAX_NAME].decode(errors="replace") if custom else f"unknown operator {number}"), False
     return name, name not in _UNPORTABLE
 
 
 def _scan_subgraph(
     graph: Any, codes: list[tuple[str, bool]], counts: Counter[int], origins: dict[int, list[str]]
 ) -> None:
-    for index in range(bounded(graph.OperatorsLength(), "operators", _MAX_OPERATORS)):
+    for index in range(graph.OperatorsLength()):
         operator = graph.Operators(index)
         code = operator.OpcodeIndex()
         counts[code] += 1
-        if not codes[code][1] and operator.OutputsLength():
+        made = origins.setdefault(code, [])
+        if not codes[code][1] and operator.OutputsLength() and len(made) < _MAX_ORIGINS:
             name = graph.Tensors(operator.Outputs(0)).Name() or b""
-            origins.setdefault(code, []).append(name.decode(errors="replace"))
+            made.append(name[:_MAX_NAME].decode(errors="replace"))
 
 
 @cache

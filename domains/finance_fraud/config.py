@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ...shared.config import Settings, TrainingSettings
 from ...tflite_export.settings import ExportSettings
+from .features import LONGEST_DELAY_DAYS
 
 
 class SyntheticSettings(Settings):
@@ -27,7 +28,7 @@ class DataSettings(Settings):
         max_categories: most frequent values of a category that get a meaning of their own.
     """
 
-    label_delay_days: float = Field(default=7, gt=0)
+    label_delay_days: float = Field(default=7, gt=0, le=LONGEST_DELAY_DAYS)
     validation_share: float = Field(default=0.2, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     max_categories: int = Field(default=200, ge=1)

@@ -158,7 +158,9 @@ class FraudScorer:
         columns = {name: cells for name, cells in raw.columns.items() if name not in ignored}
         known = mapping.get("label", "label")
         if known in columns and "label" not in unused:
-            columns[known] = np.where(absent_cells(columns[known]), 0, columns[known])  # not known yet: no fraud so far
+            absent = absent_cells(columns[known])
+            if absent.any():
+                columns[known] = np.where(absent, 0, columns[known].astype(object))  # not known yet: no fraud so far
         return CONTRACT.check(
             replace(raw, columns=columns), mapping=mapping, required=self.plan.roles, features=self._features
         )
@@ -235,11 +237,32 @@ def _settings(model: DeviceModel) -> _Settings:
         }
         columns = tuple(feature_column(name, kind) for name, kind in stored["features"])
         threshold = float(decision.threshold)  # type: ignore[union-attr, arg-type]
-        return _Settings(plan, threshold, dict(stored["columns"]), columns, ordinary)
+        settings = _Settings(plan, threshold, dict(stored["columns"]), columns, ordinary)
+        _require_fit(settings, {name: tensor.shape for name, tensor in model.signatures["predict"].inputs.items()})
+        return settings
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DeviceFileError(
             f"The card's settings are not those of {NAME} ({error!r}). Export the file again."
         ) from error
+
+
+def _require_fit(settings: _Settings, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless windows, features and network go together, so that no row can fail on them later."""
+    plan, kinds = settings.plan, {column.name: column.kind for column in settings.features}
+    sizes = {"numeric": (len(plan.columns),), "categorical": (len(plan.vocabularies),), "history": (plan.history, 3)}
+    made = {name: size for name, size in sizes.items() if size[0]}
+    own = {**dict.fromkeys(plan.numeric, "number"), **dict.fromkeys(plan.vocabularies, "category")}
+    words = [*kinds, *settings.mapping, *settings.mapping.values(), *plan.roles]
+    if not 0 < plan.delay_seconds <= features.LONGEST_DELAY_DAYS * features.DAY:
+        raise ValueError("the label delay is out of range")
+    if not (all(isinstance(word, str) for word in words) and set(plan.roles) <= set(features.ROLES)):
+        raise ValueError("a role or a column has no name")
+    if not own.items() <= kinds.items():
+        raise ValueError("a feature is not among the columns")
+    if not made == {name: shape[1:] for name, shape in shapes.items()}:
+        raise ValueError("the features are not the inputs of the network")
+    if not {name: values.shape for name, values in settings.ordinary.items()} == {n: (1, *s) for n, s in made.items()}:
+        raise ValueError("the ordinary transaction is not one of the network's inputs")
 
 
 def store_settings(

@@ -24,6 +24,7 @@ UNUSUAL_DAYS = (1, 7, 14, 30)
 TERMINAL_DAYS = (1, 7, 30)
 RISK_DAYS = (7, 30)
 LONGEST = 30 * DAY
+LONGEST_DELAY_DAYS = 36_500  # a hundred years; what is longer does not fit the windows' arithmetic
 CALM_DAYS = 14
 LOUD = (5, 2)  # more than 5/2 of the mean of all earlier amounts does not shape the habit
 UNUSUAL = (3, 1)  # more than three times the habit is unusual
@@ -175,14 +176,16 @@ def _terminal(grouped: windows.Grouped, fraud: np.ndarray, quiet: np.ndarray, de
     ``quiet`` frauds are those of calm customers, whose amounts were as usual: they point to the terminal.
     """
     here, put, seconds = grouped.before(), grouped.in_row_order, grouped.seconds
-    known = grouped.since(delay)
+    spans = {delay, *(days * DAY for days in TERMINAL_DAYS), *(delay + days * DAY for days in RISK_DAYS)}
+    since = {span: grouped.since(span) for span in {*spans, delay + LONGEST}}
+    known = since[delay]
     frauds, quiets = windows.running(grouped, fraud), windows.running(grouped, quiet)
-    counted = {f"terminal_count_{days}d": put(here + 1 - grouped.since(days * DAY)) for days in TERMINAL_DAYS}
+    counted = {f"terminal_count_{days}d": put(here + 1 - since[days * DAY]) for days in TERMINAL_DAYS}
     for days in RISK_DAYS:
-        start = grouped.since(delay + days * DAY)
+        start = since[delay + days * DAY]
         counted[f"terminal_known_{days}d"] = put(known - start)
         counted[f"terminal_fraud_{days}d"] = put(frauds[known] - frauds[start])
-    horizon = grouped.since(delay + LONGEST)
+    horizon = since[delay + LONGEST]
     genuine = _last(1 - fraud[grouped.order], known, horizon)
     run = np.maximum(genuine + 1, horizon)  # where the unbroken run of known frauds begins
     first_quiet = _next(quiet[grouped.order], run, known)

@@ -51,7 +51,8 @@ def group(entity: np.ndarray, seconds: np.ndarray, *, longest: int) -> Grouped:
         seconds: (row,) int64 times, not decreasing.
         longest: the longest look-back in seconds that will be asked for.
     """
-    order = np.argsort(entity, kind="stable")
+    small = entity.max(initial=0) < 2**16  # numpy sorts 16-bit numbers in linear time
+    order = np.argsort(entity.astype(np.uint16) if small else entity, kind="stable")
     sorted_entity, sorted_seconds = entity[order], seconds[order] - seconds.min(initial=0)
     stride = int(sorted_seconds.max(initial=0)) + longest + 1  # wider than any look-back: entities cannot touch
     key = sorted_entity * stride + sorted_seconds

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from edgekit.shared.columns import MAX_CENTS, READERS, Column, Kind, infer_kind
+from edgekit.shared.columns import MAX_CENTS, READERS, Column, Kind, absent_cells, infer_kind
 
 ABSENT = np.iinfo(np.int64).min
 ISO = "an ISO date such as 2018-04-01T00:00:31 (or numbers of seconds throughout)"
@@ -166,9 +166,32 @@ def test_names_are_text_as_written(kind: Kind, cells: np.ndarray, expected: list
 MISSING_CELLS = [None, "", "  ", "NA", "N/A", "nan", "NaN", "NaT", "NULL", "None", "<NA>", np.nan, pd.NA, pd.NaT]
 
 
+def test_absent_cells_are_those_that_hold_nothing() -> None:
+    assert not absent_cells(text("a", 0, "0", False)).any()
+    assert absent_cells(text("", " NaN ", None, pd.NA, np.nan)).all()
+    assert absent_cells(np.array([1.0, np.nan, np.inf])).tolist() == [False, True, False]
+    assert absent_cells(np.array(["2018-04-01", "NaT"], "datetime64[D]")).tolist() == [False, True]
+    assert absent_cells(np.array([0, 1], np.int8)).tolist() == [False, False]
+
+
 @pytest.mark.parametrize("cell", MISSING_CELLS)
 def test_an_absent_category_is_a_value_of_its_own(cell: object) -> None:
     assert read("category", text("a", cell), missing="own value") == (["a", ""], [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("a\nb", "a b"),
+        ("a\r\n\t b", "a b"),
+        ("a\x1fb", "a b"),
+        ("a\u2028b", "a b"),
+        ("größe  €", "größe  €"),  # nothing that cannot be printed, so nothing is changed
+    ],
+)
+def test_a_category_is_one_line(cell: str, expected: str) -> None:
+    assert read("category", text(cell)) == ([expected], [])
+    assert read("identifier", text(cell)) == ([cell], [])
 
 
 @pytest.mark.parametrize("cell", MISSING_CELLS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import numpy as np
@@ -122,8 +123,20 @@ def test_every_problem_is_in_one_error() -> None:
         "column 'customer': row 1: found '', expected a value.",
         "column 'amount': row 1: found 'x', expected an amount such as 1234.56, at most 10,000,000, with a decimal "
         "point and without currency sign or thousands separator.",
-        "column 'age': row 2: found '1,5', expected a finite number such as 1234.56.",
+        "column 'age': row 2: found '1,5', expected a finite number such as 1234.56. Mend it, or leave the column out "
+        "with --exclude age.",
     ]
+
+
+@pytest.mark.parametrize(("name", "typed"), [("x", "x"), ("a b", "'a b'"), ("it's", """'it'"'"'s'""")])
+def test_an_inferred_column_may_be_left_out_as_the_message_says(name: str, typed: str) -> None:
+    raw = _raw(**{name: [*["1"] * 9, "B12"]}, customer=["a"] * 10, amount=["1"] * 10, age=["1"] * 10, país=["E"] * 10)
+    (problem,) = _problems(raw)
+    assert problem == (
+        f"column {name!r}: row 10: found 'B12', expected a finite number such as 1234.56. "
+        f"Mend it, or leave the column out with --exclude {typed}."
+    )
+    assert name not in CONTRACT.check(raw, exclude=shlex.split(typed)).columns
 
 
 def test_a_missing_role_is_asked_for_with_a_near_miss() -> None:

@@ -48,5 +48,5 @@ def test_require_returns_the_module() -> None:
 
 
 def test_require_names_the_extra_and_the_cause() -> None:
-    with pytest.raises(MissingExtraError, match=r"'edgekit_none'.*No module named.*\"edgekit\[medical\]\""):
+    with pytest.raises(MissingExtraError, match=r"'edgekit_none'.*No module named.*\"\.\[medical\]\""):
         require("edgekit_none", extra="medical")

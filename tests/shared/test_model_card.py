@@ -72,7 +72,7 @@ def card(name: str = "plain") -> dict[str, Any]:
         "versions": {name: name},
         "licence": name,
         "intended_use": name,
-        "limits": name,
+        "limits": [name, "plain"],
     }
 
 

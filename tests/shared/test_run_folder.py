@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,14 +39,15 @@ def replace(source, target):
         print("between", flush=True)
         time.sleep(60)
 os.replace = replace
-folder.finish({})
+folder.finish({"command": "edgekit run"})
 """
+FACTS = {"command": "edgekit run"}
 
 
 def _finished(final: Path, content: str = "old", **how: Any) -> Path:
     folder = start(final, **how)
     folder.path("report.json").write_text(content)
-    return folder.finish({"seed": 0})
+    return folder.finish({**FACTS, "seed": 0})
 
 
 def _kill(final: Path, then: str = "", wait_for: str = "") -> Path:
@@ -114,7 +116,7 @@ def test_a_run_that_is_discarded_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_discarded(tmp_path: Path) -> None:
     folder = start(tmp_path / "out")
-    folder.finish({})
+    folder.finish(FACTS)
     folder.discard()
     assert _names(tmp_path / "out") == ["manifest.json"]
 
@@ -123,7 +125,7 @@ def test_two_runs_of_one_process_do_not_meet(tmp_path: Path) -> None:
     first, second = start(tmp_path / "out"), start(tmp_path / "out")
     first.path("first").touch()
     second.path("second").touch()
-    first.finish({})
+    first.finish(FACTS)
     assert _names(tmp_path / "out") == ["first", "manifest.json"]
     assert _names(second.working) == ["second"]
 
@@ -144,7 +146,7 @@ def test_an_earlier_run_is_replaced_when_asked(tmp_path: Path) -> None:
     folder = start(final, overwrite=True)
     folder.path("new").touch()
     assert (final / "report.json").read_text() == "old"
-    folder.finish({})
+    folder.finish(FACTS)
     assert _names(final) == ["manifest.json", "new"]
     assert _names(tmp_path) == ["out"]
 
@@ -165,6 +167,58 @@ def test_what_is_no_run_is_never_replaced(kind: str, overwrite: bool, tmp_path: 
     assert final.is_file() or _names(final) == ["thesis.txt"] * (kind == "own folder")
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param('{"name": "My app"}', id="a web app"),
+        pytest.param('{"format": 1, "files": {"index.html": "ab"}}', id="no command"),
+        pytest.param('{"format": 1, "files": ["index.html"], "command": "build"}', id="a list of files"),
+        pytest.param('{"format": "1", "files": {}, "command": "build"}', id="another format"),
+        pytest.param('{"format": 0, "files": {}, "command": "build"}', id="format 0"),
+        pytest.param('{"files": {}, "command": "build"}', id="no format"),
+        pytest.param('["files", "format", "command"]', id="a list"),
+        pytest.param('{"format": 1,', id="half"),
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param("\xff", id="other bytes"),
+    ],
+)
+def test_a_folder_with_the_manifest_of_another_program_is_never_replaced(manifest: str, tmp_path: Path) -> None:
+    final = tmp_path / "out"
+    final.mkdir()
+    (final / "manifest.json").write_text(manifest, encoding="latin-1")
+    with pytest.raises(RunError, match="not the folder of an earlier run"):
+        start(final, overwrite=True)
+    assert (final / "manifest.json").read_text(encoding="latin-1") == manifest
+    assert _names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "export/notes/thesis.txt", ".hidden"])
+def test_a_run_with_a_file_of_the_users_own_is_never_replaced(name: str, tmp_path: Path) -> None:
+    final = _finished(tmp_path / "out")
+    (final / name).parent.mkdir(parents=True, exist_ok=True)
+    (final / name).write_text("mine")
+    with pytest.raises(RunError, match=rf"did not write \({re.escape(name)}\), so --overwrite leaves it alone"):
+        start(final, overwrite=True)
+    assert (final / name).read_text() == "mine" and (final / "report.json").read_text() == "old"
+
+
+def test_a_file_that_appears_during_the_run_is_kept_and_so_is_the_evidence(tmp_path: Path) -> None:
+    final = _finished(tmp_path / "out")
+    folder = start(final, overwrite=True)
+    (final / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"Cannot move .*\(thesis\.txt\).*It lies in .*\.partial"):
+        folder.finish(FACTS)
+    assert _names(final) == ["manifest.json", "report.json", "thesis.txt"]
+    assert _names(folder.working) == ["manifest.json"]
+
+
+def test_a_run_that_lost_a_file_is_replaced_all_the_same(tmp_path: Path) -> None:
+    final = _finished(tmp_path / "out")
+    (final / "report.json").unlink()
+    start(final, overwrite=True).finish(FACTS)
+    assert _names(final) == ["manifest.json"]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_appears_meanwhile_is_kept_and_so_is_the_evidence(overwrite: bool, tmp_path: Path) -> None:
     folder = start(tmp_path / "out", overwrite=overwrite)
@@ -172,7 +226,7 @@ def test_what_appears_meanwhile_is_kept_and_so_is_the_evidence(overwrite: bool, 
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
     with pytest.raises(RunError, match=r"Cannot move .*(exists already|leaves it alone).*It lies in .*\.partial"):
-        folder.finish({})
+        folder.finish(FACTS)
     folder.discard()
     start(tmp_path / "other").discard()
     assert _names(tmp_path / "out") == ["thesis.txt"]
@@ -182,12 +236,18 @@ def test_what_appears_meanwhile_is_kept_and_so_is_the_evidence(overwrite: bool, 
 # --- places that cannot be written ---
 
 
-@pytest.mark.parametrize("place", ["file/out", "file/below/out", "x" * 300])
+@pytest.mark.parametrize("place", ["file/out", "file/below/out", "x" * 300, "x" * 250])
 def test_an_impossible_place_is_refused_before_work(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunError, match=r"Cannot write in .*--out"):
+    with pytest.raises(RunError, match=r"(Cannot write in|cannot be the folder of a run).*--out"):
         start(tmp_path / place)
     assert _names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_too_long_is_told_before_anything_is_touched(overwrite: bool, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"x cannot be the folder of a run: File name too long\. Choose another --out\."):
+        run_folder.require_free(tmp_path / ("x" * 300), overwrite=overwrite)
 
 
 def test_a_folder_without_permission_is_refused_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +312,7 @@ def test_a_second_rename_that_fails_puts_the_earlier_run_back(tmp_path: Path, mo
 
     monkeypatch.setattr(run_folder.os, "replace", replace)
     with pytest.raises(RunError, match=r"Cannot move the run to .*: Input/output error\. It lies in"):
-        folder.finish({})
+        folder.finish(FACTS)
     assert (final / "report.json").read_text() == "old"
     assert _names(tmp_path) == sorted([folder.working.name, "out"])
 
@@ -266,7 +326,7 @@ def test_a_rename_that_fails_keeps_the_evidence(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(run_folder, "write_json", lambda path, value: None)
     monkeypatch.setattr(run_folder.os, "replace", replace)
     with pytest.raises(RunError, match="Input/output error"):
-        folder.finish({})
+        folder.finish(FACTS)
     assert _names(folder.working) == ["manifest.json"]
 
 

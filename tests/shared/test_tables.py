@@ -125,7 +125,7 @@ def test_line_ends_blank_lines_and_byte_order_marks(end: str, mark: str, first: 
 
 def test_quotes_protect_separators_line_ends_and_quotes(tmp_path: Path) -> None:
     text = '"a;\nb",c\n"1,2","say ""no"""\n"two\r\nlines",\u2028\n'
-    assert _lists(_csv(tmp_path, text)) == {"a;\nb": ["1,2", "two\r\nlines"], "c": ['say "no"', "\u2028"]}
+    assert _lists(_csv(tmp_path, text)) == {"a; b": ["1,2", "two\r\nlines"], "c": ['say "no"', "\u2028"]}
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_the_index_of_a_data_frame_is_left_out_unless_it_has_a_name(tmp_path: Pa
 def test_parquet_needs_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _parquet(tmp_path, a=[1])
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingExtraError, match=re.escape('pip install "edgekit[train]"')):
+    with pytest.raises(MissingExtraError, match=re.escape('pip install -e ".[train]"')):
         read_table(tmp_path / "own.parquet")
 
 
@@ -419,6 +419,11 @@ def test_a_data_frame_is_a_table(name: str, inferred: str, kind: Any, value: obj
     assert [problem.partition(":")[0] for problem in problems] == ["row 2"]
 
 
+@pytest.mark.parametrize("name", ["a b", " a b ", "a\nb", "a\r\n\tb", "a\u2028\u00a0b", "a \x85 b"])
+def test_white_space_in_a_column_name_is_one_space(name: str) -> None:
+    assert list(from_columns({name: [1]}).columns) == ["a b"]
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
@@ -430,6 +435,7 @@ def test_a_data_frame_is_a_table(name: str, inferred: str, kind: Any, value: obj
         ({"a": [[1, 2]]}, r"column 'a' has the shape \(1, 2\)"),
         ({"a": [[1], [2, 3]]}, "column 'a' is not a list of single values"),
         ({1: [1], "1": [2]}, "column names repeat: '1'"),
+        ({"a b": [1], "a\n b ": [2]}, "column names repeat: 'a b'"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column names repeat: 'a'"),
         (FRAME.iloc[:0], "found no rows"),
     ],

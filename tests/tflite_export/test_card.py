@@ -79,6 +79,10 @@ def _input(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_with("decision", {"output": "score"}), "missing key 'threshold'"),
         (_with("decision", {"output": "x", "threshold": 1, "rule": ""}), "expected one of"),
         (_with("decision", {"output": "score", "threshold": "1", "rule": ""}), "a number or null"),
+        (_with("decision", {"output": "score", "threshold": 3.1e38, "rule": ""}), "found 3.1e\\+38, expected a number"),
+        (_with("decision", {"output": "score", "threshold": -3.1e38, "rule": ""}), "expected a number or null"),
+        (_with("decision", {"output": "score", "threshold": 10**400, "rule": ""}), "expected a number or null"),
+        (_with("decision", {"output": "score", "threshold": True, "rule": ""}), "expected a number or null"),
         (_input("dtype", "int64"), "found 'int64', expected one of float32, int32, uint8"),
         (_input("dtype", ["float32"]), "found a list"),
         (_input("shape", [0]), "whole number of at least 1"),
@@ -96,6 +100,12 @@ def test_every_broken_value_is_named(tiny_card: Card, spoil: Callable[[dict[str,
     spoil(raw)
     with pytest.raises(DeviceFileError, match=match):
         from_json(json.dumps(raw))
+
+
+@pytest.mark.parametrize("threshold", [3e38, -3e38, 0, 1e-45, 1.0000001])
+def test_a_threshold_that_float32_can_reach_is_kept(tiny_card: Card, threshold: float) -> None:
+    decision = from_json(to_json(replace(tiny_card, decision=Decision("score", threshold, "")))).decision
+    assert decision is not None and decision.threshold == threshold
 
 
 def test_all_problems_come_in_one_error(tiny_card: Card) -> None:

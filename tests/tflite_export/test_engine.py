@@ -148,3 +148,15 @@ def test_what_the_interpreter_refuses_is_explained(tiny_content: bytes) -> None:
     model.operatorCodes[0].version = 99
     with pytest.raises(DeviceFileError, match="The interpreter refused the file"):
         Engine(pack(model))
+
+
+@pytest.mark.parametrize("step", ["resize_tensor_input", "allocate_tensors"])
+def test_a_file_that_cannot_be_resized_is_refused_at_once(
+    tiny_server_content: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("Cannot set tensor: dimension mismatch")
+
+    monkeypatch.setattr(engines.litert.Interpreter, step, refuse)
+    with pytest.raises(DeviceFileError, match="refused the file .*dimension mismatch"):
+        Engine(tiny_server_content)

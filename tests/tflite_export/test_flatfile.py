@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.shared.errors import DeviceFileError, ExportError
+from edgekit.tflite_export import flatfile
 from edgekit.tflite_export.engine import Engine
 from edgekit.tflite_export.flatfile import (
     bounded,
@@ -64,6 +68,35 @@ def test_weights_outside_the_file_are_refused(tiny_content: bytes) -> None:
     model.buffers[1] = schema.BufferT(data=None, offset=4096, size=64)
     with pytest.raises(ExportError, match="outside the flatbuffer"):
         with_entries(pack(model), {"a": b"x"})
+
+
+def aliased(content: bytes, entries: int, *, size: int) -> bytes:
+    """Return a file whose many metadata entries all point to one buffer of ``size`` bytes."""
+    model = unpack(with_entries(content, {"a": bytes(size)}))
+    place = next(entry.buffer for entry in model.metadata if entry.name == b"a")
+    model.metadata += [schema.MetadataT(f"b{number}", place) for number in range(entries)]
+    return pack(model, size_hint=size)
+
+
+def test_entries_that_share_one_buffer_do_not_fill_the_memory(tiny_content: bytes) -> None:
+    content = aliased(tiny_content, 300, size=1_000_000)
+    tracemalloc.start()
+    with pytest.raises(DeviceFileError, match=r"\d+ bytes of metadata in the model file, expected at most 1\d{6}\."):
+        read_entries(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(content) < 1_200_000 and peak < 5_000_000
+
+
+@pytest.mark.parametrize(("share", "fits"), [(0.3, True), (0.4, False)])
+def test_long_names_count_as_well(
+    tiny_content: bytes, monkeypatch: pytest.MonkeyPatch, share: float, fits: bool
+) -> None:
+    content = with_entries(tiny_content, {"a": b""})  # three entries with those of the converter
+    name = "n" * int(len(content) * share)
+    monkeypatch.setattr(flatfile, "_entry", lambda *_: (name, b""))
+    with nullcontext() if fits else pytest.raises(DeviceFileError, match="bytes of metadata"):
+        assert list(read_entries(content)) == [name]
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 200, b"\x10\x00\x00\x00TFL3" + b"\xfe" * 99, b"12"])

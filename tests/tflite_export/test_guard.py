@@ -19,7 +19,7 @@ from edgekit.tflite_export import golden as goldens
 from edgekit.tflite_export import seal
 from edgekit.tflite_export.card import Card
 from edgekit.tflite_export.flatfile import pack, read_entries, unpack, with_entries
-from edgekit.tflite_export.guard import check, check_file
+from edgekit.tflite_export.guard import check, check_file, manifest_sha256
 from edgekit.tflite_export.tail import append_files, read_files
 
 
@@ -197,9 +197,16 @@ def test_a_mismatch_with_the_manifest_is_refused(tiny_path: Path) -> None:
         check_file(tiny_path)
 
 
+@pytest.mark.parametrize("text", ["{}", '{"name": "My app", "icons": []}', '{"format": 1}'])
+def test_the_manifest_of_another_program_is_none(tiny_path: Path, tiny_file: bytes, text: str) -> None:
+    _write_manifest(tiny_path, text)
+    assert manifest_sha256(tiny_path) is None
+    assert check_file(tiny_path).content == tiny_file
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"files": []}', '{"files": {"tiny.tflite": 5}}', "[" * 99_999]
+    ["", "{", "[]", '{"files": []}', '{"files": {"tiny.tflite": 5}}', "[" * 99_999]
     + ['{"files": {"tiny.tflite": "zz"}}', '{"files": {"tiny.tflite": "' + "g" * 64 + '"}}'],
 )
 def test_a_damaged_manifest_is_refused(tiny_path: Path, text: str) -> None:

@@ -51,7 +51,7 @@ def stricter(validation: Validation, scale: float) -> Validation:
 def test_every_recipe_is_judged_in_order(tiny_model: keras.Model, validation: Validation) -> None:
     lines: list[str] = []
     rungs = climb(tiny_model, validation, progress=lines.append)
-    assert [rung.recipe for rung in rungs] == ["float32", "float16", "dynamic_int8"]
+    assert [rung.recipe for rung in rungs] == ["float32", "float16", "dynamic_int8", "dynamic_int4"]
     assert all(rung.accepted and rung.content and rung.server_content for rung in rungs)
     assert all(rung.bytes == len(rung.content or b"") for rung in rungs)
     assert all(rung.parity is not None and rung.parity.n == 40 for rung in rungs)
@@ -109,15 +109,33 @@ def test_recurrent_networks_answer_row_by_row() -> None:
     assert rung.parity is not None and rung.parity.max_abs_error < 1e-6
 
 
-def test_a_server_file_that_answers_differently_is_not_believed(
-    tiny_content: bytes, tiny_server_content: bytes, tiny_inputs: Inputs
-) -> None:
+@pytest.fixture(scope="module")
+def other_server(tiny_server_content: bytes) -> bytes:
+    """Return the free-batch file with its largest weights set to zero."""
     model = unpack(tiny_server_content)
     largest = max((b for b in model.buffers if b.data is not None), key=lambda b: len(b.data))
     largest.data = np.zeros(len(largest.data), np.uint8)
+    return pack(model)
+
+
+def test_a_server_file_that_answers_differently_is_not_believed(
+    tiny_content: bytes, tiny_server_content: bytes, other_server: bytes, tiny_inputs: Inputs
+) -> None:
     device = Engine(tiny_content)
-    found = ladder._outputs(device, pack(model), tiny_inputs)
+    found, alike = ladder._outputs(device, other_server, tiny_inputs)
     np.testing.assert_array_equal(found["score"], device.predict(tiny_inputs)["score"])
+    assert not alike and ladder._outputs(device, tiny_server_content, tiny_inputs)[1]
+
+
+def test_a_server_file_that_answers_differently_does_not_ship(
+    tiny_model: keras.Model, other_server: bytes, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = stricter(validation, 1000.0)  # by which the other file would lose everything
+    monkeypatch.setattr(ladder, "_server_content", lambda *_: other_server)
+    (rung,) = climb(tiny_model, strict, recipes=("float32",))
+    assert (rung.accepted, rung.server_content) == (True, None)
+    assert rung.drop is not None and abs(rung.drop.value) < 1e-3
+    assert rung.parity is not None and rung.parity.max_abs_error < 1e-6
 
 
 def test_equal_outputs_have_no_drop_at_all(validation: Validation) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.shared.errors import DeviceFileError
+from edgekit.tflite_export import ops
 from edgekit.tflite_export.flatfile import pack, unpack
 from edgekit.tflite_export.ops import require_builtin, scan
 
@@ -47,6 +50,33 @@ def test_hash_tables_are_not_portable(tiny_content: bytes) -> None:
     gather.builtinCode = schema.BuiltinOperator.HASHTABLE_FIND
     with pytest.raises(DeviceFileError, match="HASHTABLE_FIND ×1"):
         require_builtin(pack(model))
+
+
+@pytest.mark.parametrize(("limit", "fits"), [(3, True), (2, False)])
+def test_operators_of_all_subgraphs_are_bounded_together(
+    tiny_content: bytes, monkeypatch: pytest.MonkeyPatch, limit: int, fits: bool
+) -> None:
+    model = unpack(tiny_content)
+    graph = model.subgraphs[0]
+    graph.operators = graph.operators[:1]
+    model.subgraphs = [graph] * 3
+    content = pack(model)
+    monkeypatch.setattr(ops, "_MAX_OPERATORS", limit)
+    with nullcontext() if fits else pytest.raises(DeviceFileError, match="3 operators .* expected at most 2"):
+        assert [op.count for op in scan(content)] == [3]
+
+
+def test_names_and_origins_are_cut(tiny_content: bytes) -> None:
+    model = unpack(tiny_content)
+    code = next(code for code in model.operatorCodes if code.builtinCode == GATHER)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "F" * 1_000
+    graph = model.subgraphs[0]
+    gather = next(one for one in graph.operators if model.operatorCodes[one.opcodeIndex] is code)
+    graph.tensors[gather.outputs[0]].name = "t" * 1_000
+    graph.operators = [gather] * 50
+    (op,) = scan(pack(model))
+    assert (op.name, op.count, op.builtin, op.origins) == ("F" * 200, 50, False, ("t" * 200,) * 20)
 
 
 def test_garbage_is_refused() -> None:

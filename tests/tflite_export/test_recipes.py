@@ -18,6 +18,10 @@ def test_default_ladder_starts_with_the_reference_and_needs_no_calibration() -> 
     assert not any(recipe(name).needs_calibration for name in DEFAULT_LADDER)
 
 
+def test_the_default_ladder_goes_down_to_four_bits() -> None:
+    assert DEFAULT_LADDER == ("float32", "float16", "dynamic_int8", "dynamic_int4")
+
+
 def test_an_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'dynamic_int8'"):
         recipe("dynamic-int8")

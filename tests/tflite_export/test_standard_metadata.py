@@ -11,7 +11,7 @@ from flatbuffers.table import Table
 from flatbuffers.util import GetBufferIdentifier
 
 from edgekit import __version__
-from edgekit.tflite_export.card import Card
+from edgekit.tflite_export.card import Card, Field, Tensor
 from edgekit.tflite_export.flatfile import read_entries
 from edgekit.tflite_export.standard_metadata import attached_files
 
@@ -70,7 +70,7 @@ def test_files_hang_on_their_tensors(metadata: Node) -> None:
     }
     assert files == {
         "numeric": [],
-        "codes": [("vocabulary_codes_country.txt", 5)],
+        "codes": [("vocabulary_codes_0_country.txt", 5)],
         "score": [("labels.txt", 2)],
         "parts": [],
     }
@@ -79,7 +79,16 @@ def test_files_hang_on_their_tensors(metadata: Node) -> None:
 def test_files_are_in_the_zip_tail(tiny_file: bytes) -> None:
     archive = zipfile.ZipFile(io.BytesIO(tiny_file))
     assert archive.read("labels.txt") == b"fraud\n"
-    assert archive.read("vocabulary_codes_country.txt") == b"unknown\nDE\nFR\n"
+    assert archive.read("vocabulary_codes_0_country.txt") == b"unknown\nDE\nFR\n"
+
+
+@pytest.mark.parametrize("other", ["a-b", "a b", "A B", "a/b"])
+def test_columns_of_like_names_keep_their_own_vocabulary(tiny_card: Card, other: str) -> None:
+    fields = (Field("a b", vocabulary=("x",)), Field("plain"), Field(other, vocabulary=("y", "z")))
+    inputs = (Tensor("codes", "int32", (3,), "codes", fields=fields),)
+    first, second = attached_files(replace(tiny_card, labels=(), inputs=inputs))
+    assert first.name.startswith("vocabulary_codes_0_") and second.name.startswith("vocabulary_codes_2_")
+    assert (first.content, second.content) == (b"x\n", b"y\nz\n")
 
 
 def test_a_card_without_names_attaches_nothing(tiny_card: Card) -> None:

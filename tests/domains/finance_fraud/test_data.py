@@ -9,9 +9,10 @@ import pytest
 
 from edgekit.domains.finance_fraud import data
 from edgekit.domains.finance_fraud.config import DataSettings, FraudConfig, ModelSettings, SyntheticSettings
+from edgekit.shared.config import override
 from edgekit.shared.contract import Table
 from edgekit.shared.domain import Prepared, Request
-from edgekit.shared.errors import ContractError
+from edgekit.shared.errors import ConfigError, ContractError
 
 CONFIG = FraudConfig(
     synthetic=SyntheticSettings(customers=30, terminals=20, days=40), data=DataSettings(label_delay_days=2)
@@ -184,6 +185,31 @@ def test_the_split_is_in_time_with_the_delay_as_a_gap(tmp_path: Path) -> None:
     assert seconds[splits.train].max() < seconds[splits.validation].min() - delay
     assert seconds[splits.validation].max() < seconds[splits.test].min() - delay
     assert splits.rule.startswith("by time")
+
+
+@pytest.mark.parametrize(
+    ("days", "seconds"),
+    [(0.5, DAY // 2), (7, 7 * DAY), (1e-9, 1), (0.4 / DAY, 1), (1.5 / DAY, 2), (36_500, 36_500 * DAY)],
+)
+def test_a_label_delay_may_be_a_part_of_a_day(days: float, seconds: int) -> None:
+    config = override(CONFIG, {"data": {"label_delay_days": days}})
+    found = data.delay_seconds(config)
+    assert (found, type(found)) == (seconds, int)
+
+
+@pytest.mark.parametrize("days", [0, -1.0, float("nan"), float("inf"), 36_501, 1e300])
+def test_a_label_delay_out_of_range_is_refused(days: float) -> None:
+    with pytest.raises(ConfigError, match="label_delay_days"):
+        override(CONFIG, {"data": {"label_delay_days": days}})
+
+
+def test_half_a_day_is_the_gap_and_the_plans_delay(tmp_path: Path) -> None:
+    config = override(CONFIG, {"data": {"label_delay_days": 0.5}})
+    table = load(tmp_path, columns())
+    seconds, splits = table.columns["timestamp"], data.split(table, config, seed=0)
+    gap = seconds[splits.validation].min() - seconds[splits.train].max()
+    assert DAY // 2 < gap < 2 * DAY and "labels known after 12 hours" in splits.rule
+    assert prepare(table, config).plan.delay_seconds == DAY // 2
 
 
 def test_without_time_the_split_is_stratified_and_said(tmp_path: Path) -> None:

@@ -8,15 +8,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from edgekit.domains.finance_fraud import Alert, FraudScorer
+from edgekit.domains.finance_fraud import Alert, FraudScorer, device
 from edgekit.domains.finance_fraud.device import predict_file
+from edgekit.domains.finance_fraud.explain import Reason
 from edgekit.shared.errors import ContractError, DeviceFileError, EdgekitError, RunError, SourceError
+from edgekit.tflite_export.runtime import load_model
 
 DAY = 86_400
 OWN = {
@@ -168,6 +171,35 @@ def test_rows_without_a_label_count_as_not_reported(content: bytes, bank: dict[s
     assert (scores != scorer.score_table(new, history=guilty)).any()
 
 
+@pytest.mark.parametrize(
+    ("absent", "dtype"),
+    [(None, object), ("", object), ("NA", object), (np.nan, object), (pd.NA, object), ("", str), (np.nan, float)],
+)
+def test_a_label_that_is_not_known_yet_counts_as_not_reported(
+    content: bytes, bank: dict[str, np.ndarray], absent: Any, dtype: type
+) -> None:
+    scorer, old, new = FraudScorer(content), part(bank, 120), part(bank, 120, 200)
+    cells = old["label"].astype(object)
+    cells[old["label"] == 0] = absent
+    scores = scorer.score_table(new, history={**old, "label": cells.astype(dtype)})
+    np.testing.assert_array_equal(scores, scorer.score_table(new, history=old))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        np.array(["yes"] * 120, dtype=object),
+        np.array([None, "maybe"] * 60, dtype=object),
+        np.array(["2018-04-01", "NaT"] * 60, dtype="datetime64[s]"),
+    ],
+)
+def test_a_label_that_is_none_is_refused_on_a_device_too(
+    content: bytes, bank: dict[str, np.ndarray], cells: np.ndarray
+) -> None:
+    with pytest.raises(ContractError, match=r"column 'label': row [12]: found .*expected two values"):
+        FraudScorer(content).score_table(part(bank, 120, 200), history={**part(bank, 120), "label": cells})
+
+
 def test_a_table_does_not_move_the_windows(content: bytes, bank: dict[str, np.ndarray]) -> None:
     first, second = FraudScorer(content), FraudScorer(content)
     first.score_table(bank)
@@ -282,7 +314,6 @@ def test_an_empty_transaction_is_refused(content: bytes) -> None:
 
 def changed_card(content: bytes, **changes: Any) -> bytes:
     from edgekit.tflite_export.assemble import assemble
-    from edgekit.tflite_export.runtime import load_model
 
     model = load_model(content)
     return assemble(content, replace(model.card, **changes), model.golden.inputs)
@@ -297,6 +328,55 @@ def test_a_file_of_another_domain_is_refused(content: bytes) -> None:
 def test_settings_that_are_not_those_of_the_domain_are_refused(content: bytes, settings: dict[str, Any]) -> None:
     with pytest.raises(DeviceFileError, match="not those of finance_fraud"):
         FraudScorer(changed_card(content, settings=settings))
+
+
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else 1.0
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("ordinary", "numeric", [[10**400] * 31]),
+        ("ordinary", "numeric", [[1.0]]),
+        ("ordinary", "numeric", nested(300)),
+        ("ordinary", "categorical", [[10**12, 1]]),
+        ("ordinary", "numeric", None),
+        ("plan", "delay_seconds", 10**400),
+        ("plan", "delay_seconds", 10**18),
+        ("plan", "delay_seconds", 1e308),
+        ("plan", "delay_seconds", 0),
+        ("plan", "history", 10**9),
+        ("plan", "history", 10**400),
+        ("plan", "history", 3),
+        ("plan", "roles", ["timestamp", "customer", "terminal", "bogus"]),
+        ("plan", "roles", [["timestamp"]]),
+        ("plan", "numeric", ["weight"]),
+        ("plan", "numeric", [["age"]]),
+        ("plan", "vocabularies", []),
+        ("features", None, []),
+        ("features", None, [["age", "category"], ["category", "category"], ["channel", "category"]]),
+        ("features", None, [["age", "number"], ["category", "category"], ["channel", "category"], [1, "number"]]),
+        ("columns", "timestamp", ["a"]),
+        ("columns", "timestamp", 5),
+    ],
+    ids=lambda place: f"{place[0]} {place[1]} {str(place[2])[:20]}",
+)
+def test_hostile_settings_are_refused_before_any_row(content: bytes, place: tuple[str, Any, Any]) -> None:
+    part_, name, value = place
+    stored = load_model(content).card.settings
+    settings = {**stored, part_: value if name is None else {**stored[part_], name: value}}
+    with pytest.raises(DeviceFileError, match="not those of finance_fraud"):
+        FraudScorer(changed_card(content, settings=settings))
+
+
+def test_settings_nested_too_deep_are_refused(content: bytes) -> None:
+    model = load_model(content)
+    ordinary = {"numeric": nested(600), "categorical": [[1, 1]]}
+    deep = SimpleNamespace(card=replace(model.card, settings={**model.card.settings, "ordinary": ordinary}))
+    deep.signatures = model.signatures
+    with pytest.raises(DeviceFileError, match="not those of finance_fraud"):
+        device._settings(deep)  # type: ignore[arg-type]
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -397,6 +477,36 @@ def test_a_file_is_scored_in_its_order(file: Path, content: bytes, bank: dict[st
     flagged = [line["flagged"] == "1" for line in lines]
     assert flagged == (scores >= scorer.threshold).tolist() and counts == (140, sum(flagged))
     assert any(flagged) and all(bool(line["reason"]) <= flag for line, flag in zip(lines, flagged, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@sum(a)", "'@sum(a)"),
+        ("\t=1", "'\t=1"),
+        ("amount = 3", "amount = 3"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula(
+    file: Path, bank: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, cell: str
+) -> None:
+    monkeypatch.setattr(FraudScorer, "reasons", lambda *_: (Reason("own", text, 1.0),))
+    rows = written(tmp_path, "rows.csv", bank)
+    _, flagged = predict_file(file, rows, out=tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as handle:
+        reasons = [line["reason"] for line in csv.DictReader(handle) if line["flagged"] == "1"]
+    assert flagged > 0 and reasons == [cell] * flagged
+
+
+def test_a_file_with_empty_label_cells_is_scored(file: Path, bank: dict[str, np.ndarray], tmp_path: Path) -> None:
+    cells = np.where(bank["label"] == 1, "1", "").astype(object)
+    for name, rows in {"a": {**bank, "label": cells}, "b": bank}.items():
+        predict_file(file, written(tmp_path, f"{name}.csv", rows), out=tmp_path / f"{name}.out")
+    assert (tmp_path / "a.out").read_text() == (tmp_path / "b.out").read_text()
 
 
 def test_columns_can_be_named_for_one_file(file: Path, bank: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -176,16 +176,34 @@ def test_the_budget_rule_alerts_as_often_as_can_be_looked_at() -> None:
 
 
 def test_the_cost_rule_loses_the_least_money() -> None:
-    score, given = examples(PAYMENTS, amount=AMOUNTS)
-    assert alerts(given, score, rule="costs", review_cost=5.0)[0] == [
-        True,
-        True,
-        True,
-        True,
-    ]  # 10 more than 5 for a review
-    assert alerts(given, score, rule="costs", review_cost=12.0)[0] == [True, False, False, False]
+    score, given = examples(PAYMENTS, amount=[100.0, 50.0, 0.0, 16.0])
+    # Alerting all three others costs three reviews and saves 16 more.
+    assert alerts(given, score, rule="costs", review_cost=5.0)[0] == [True, True, True, True]
+    assert alerts(given, score, rule="costs", review_cost=5.5)[0] == [True, False, False, False]
     cheap = without(given, "amount")
-    assert alerts(cheap, score, rule="costs", review_cost=5.0, missed_cost=0.5)[0] == [True, False, False, False]
+    assert alerts(cheap, score, rule="costs", review_cost=5.0, missed_cost=6.0)[0] == [True, False, False, False]
+    assert alerts(cheap, score, rule="costs", review_cost=5.0, missed_cost=0.5)[0] == [False] * 4
+
+
+def test_frauds_that_cost_less_than_a_review_do_not_alert() -> None:
+    score, given = examples([(1, 0, 0.9, 1), (1, 1, 0.8, 1), (2, 2, 0.2, 0)], amount=[50.0, 50.0, 50.0])
+    assert alerts(given, score, rule="costs", review_cost=100.0)[0] == [False, False, False]
+    assert alerts(given, score, rule="costs", review_cost=49.0)[0] == [True, True, False]
+
+
+@pytest.mark.parametrize("with_amounts", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_no_threshold_saves_more_money_than_the_cost_rules(seed: int, with_amounts: bool) -> None:
+    rng = np.random.default_rng(seed)
+    fraud = rng.random(60) < 0.3
+    score = np.round(0.3 * fraud + rng.random(60), 1).astype(np.float32)  # with ties
+    context = {"amount": rng.normal(60, 60, 60)} if with_amounts else {}
+    given = Examples({"x": np.zeros(60)}, fraud.astype(np.float32), context)
+    decision = DecisionSettings(rule="costs", review_cost=float(rng.choice([0.0, 5.0, 40.0, 90.0])), missed_cost=50.0)
+    threshold = decide({"probability": score[:, None]}, given, FraudConfig(decision=decision))
+    saved = [money_saved(score >= cut, given, decision)[0] for cut in [*score, np.float32(9)]]
+    assert money_saved(score >= np.float32(threshold.value), given, decision)[0] == pytest.approx(max(saved))
+    assert max(saved) > min(saved)
 
 
 def test_the_precision_rule_finds_the_most_within_its_precision() -> None:

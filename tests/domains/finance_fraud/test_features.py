@@ -252,6 +252,31 @@ def test_the_vocabulary_is_by_frequency_then_alphabet() -> None:
     assert features.learn_vocabulary(values, 2) == ("z", "a")
 
 
+def test_whole_texts_are_not_learnt_as_words() -> None:
+    longest, text = "a" * features.LONGEST_WORD, "b" * (features.LONGEST_WORD + 1)
+    values = np.array([text, text, text, longest, longest, "c"], dtype=object)
+    assert features.learn_vocabulary(values, 10) == (longest, "c")
+    assert features.learn_vocabulary(values, 1) == (longest,)  # the text does not take a place
+
+
+@pytest.mark.parametrize(
+    ("cents", "tenths"),
+    [
+        (0, 0), (4, 0), (5, 1), (-5, 0), (-6, -1), (10**8 - 6, 10**7 - 1), (10**8 - 5, 10**7), (10**9, 10**7),
+        (-(10**8) - 5, -(10**7)), (-(10**9), -(10**7)),
+    ],
+)  # fmt: skip
+def test_tenths_are_rounded_and_at_most_a_million_units(cents: int, tenths: int) -> None:
+    assert features.in_tenths(np.array([cents])).tolist() == [tenths]
+
+
+def test_the_squares_of_a_month_fit_int64() -> None:
+    amounts = np.full(50_000, 10**9)
+    table = {"timestamp": np.arange(50_000), "customer": np.full(50_000, "a", object), "amount": amounts}
+    counted = features.aggregate(table, Plan(("timestamp", "customer", "amount"), (), {}, DELAY))
+    assert counted["past_squares"].tolist() == [count * 10**14 for count in range(50_000)]
+
+
 def test_columns_and_groups_name_the_same_things_once() -> None:
     plan = Plan(features.ROLES, ("own",), {"kind": ("a",)}, DELAY)
     grouped = [name for names in plan.groups().values() for name in names]

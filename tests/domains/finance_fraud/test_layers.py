@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from edgekit.domains.finance_fraud.layers import CLIP, Calibration, MemberHead, MemberScale, NumericEmbedding
+from edgekit.tflite_export.convert import convert
+from edgekit.tflite_export.engine import Engine
 
 BINS = 5
 ROWS = 200
@@ -147,6 +149,44 @@ def test_settings_survive_a_config(layer: keras.layers.Layer, setting: str, valu
 def test_shapes_are_told_without_running(layer: keras.layers.Layer) -> None:
     shape = (2, 3) if isinstance(layer, NumericEmbedding) else (2, 3, 4)
     assert layer.compute_output_shape(shape) == tuple(layer(np.zeros(shape, np.float32)).shape)
+
+
+def through_a_file(layer: NumericEmbedding, values: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what Keras and the device file of ``layer`` alone, taught by the two, say of ``values``."""
+    numbers = keras.Input((values.shape[1],), name="numeric")
+    model = keras.Model({"numeric": numbers}, {"pieces": layer(numbers)})
+    layer.learn(values, target)
+    return np.asarray(layer(values)), Engine(convert(model)).predict({"numeric": values})["pieces"]
+
+
+@pytest.mark.parametrize("constant", [7.3, -0.1, 1e6, 12_345.678, 1e-3])
+def test_a_constant_column_says_nothing_and_so_alike_on_a_device(constant: float) -> None:
+    target = (np.arange(ROWS) % 5 == 0).astype(np.float32)
+    values = np.full((ROWS, 2), constant, np.float32)
+    values[:, 1] = np.nextafter(values[:, 1], np.where(target, np.inf, -np.inf).astype(np.float32))
+    layer = NumericEmbedding(BINS)
+    in_keras, on_device = through_a_file(layer, values, target)
+    assert np.asarray(layer.scale).tolist() == [0, 0]
+    assert not split_up(in_keras)[1].any() and not in_keras[:, 0].any()
+    np.testing.assert_allclose(on_device, in_keras, atol=1e-5)
+
+
+def test_a_column_that_varies_is_scaled_and_alike_on_a_device() -> None:
+    values, target = training()
+    layer = NumericEmbedding(BINS)
+    in_keras, on_device = through_a_file(layer, values, target)
+    assert (np.asarray(layer.scale) > 0).tolist() == [True, True, False, False, True]
+    np.testing.assert_allclose(on_device, in_keras, atol=1e-5)
+
+
+def test_a_piece_too_narrow_to_divide_by_is_left_out() -> None:
+    layer = NumericEmbedding(4)
+    layer.build((None, 1))
+    column = np.repeat(np.array([0.0, 1e-38, 2e-38, 1.0, 2.0], np.float32), 40)
+    layer.learn(column[:, None], np.zeros(200, np.float32))
+    slope = np.asarray(layer.slope)
+    assert np.isfinite(slope).all() and (slope > 0).any() and slope.max() < 10
+    assert np.isfinite(np.asarray(layer(np.array([[0.0], [1e-38], [1e30], [-1e30]], np.float32)))).all()
 
 
 def test_a_saved_model_answers_the_same(tmp_path: Path, learnt: Learnt) -> None:

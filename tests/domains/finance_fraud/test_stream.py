@@ -114,6 +114,26 @@ def test_a_long_stream_gives_the_bits_of_a_table(seed: int) -> None:
     assert quiet.max() > 0  # the rarest of the columns was met
 
 
+EDGE = 10 * features.MOST_TENTHS  # cents
+LARGE = st.sampled_from(
+    [EDGE + step for step in (-6, -5, -4, 0, 5)] + [10**9, -(10**9), -EDGE - 6, -EDGE - 5, -EDGE, 100]
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(LARGE, min_size=2, max_size=40))
+def test_a_stream_of_the_largest_amounts_gives_the_bits_of_a_table(amounts: list[int]) -> None:
+    table = table_of([(60, "a", "x", cents, False, False) for cents in amounts])
+    plan = plan_of(features.ROLES, DAY, 2)
+    whole = features.inputs(table, plan)
+    single = one_by_one(table, plan, [False] * len(amounts), 1)
+    assert all(np.concatenate([row[name] for row in single]).tobytes() == whole[name].tobytes() for name in whole)
+    clipped = [min(max((cents + 5) // 10, -(10**7)), 10**7) for cents in amounts[:-1]]
+    counted = features.aggregate(table, plan)
+    assert counted["past_tenths"][-1] == sum(clipped)
+    assert counted["past_squares"][-1] == sum(value * value for value in clipped)
+
+
 PLAN = Plan(features.ROLES, (), {}, DAY, 0)
 
 

@@ -145,7 +145,7 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
         outcome = _run(record, settings, request, folder, seed=seed, quiet=quiet)
     finally:
         folder.discard()
-    print_report(outcome.report, out)
+    print_report(outcome.summary, out)
     out.print(f"report: {escape(str(outcome.folder / 'report.html'))}", soft_wrap=True)
     if outcome.chosen:
         out.print(f"device file: {escape(str(outcome.folder / (domain + '.tflite')))}", soft_wrap=True)

@@ -137,6 +137,11 @@ def compose(evidence: Evidence) -> Report:
     return Report(f"{evidence.domain.title}: report of a run", lead, sections, _facts(evidence))
 
 
+def summary(report: Report) -> Report:
+    """Return what ends a run in the terminal: the verdict, the table of predictors and the gate's ladder."""
+    return replace(report, sections=report.sections[:2])
+
+
 def write(folder: RunFolder, report: Report, evidence: Evidence) -> None:
     """Write report.json, report.html and model_card.md."""
     write_json(folder.path("report.json"), as_json(report))

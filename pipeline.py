@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, write
+from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, summary, write
 from .shared.domain import Arrays, Domain, Examples, Prepared, Progress, Request
 from .shared.estimates import Statistic, bootstrap, paired_difference
 from .shared.files import write_bytes
@@ -35,10 +35,10 @@ CALIBRATION_ROWS = 512
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run leaves behind: the folder of evidence, the report, and the rung that ships, if one does."""
+    """What a run leaves behind: the folder of evidence, the report's summary, and the rung that ships, if one does."""
 
     folder: Path
-    report: Report
+    summary: Report
     chosen: str | None
 
 
@@ -78,7 +78,7 @@ def run(
         composed = compose(evidence)
         write(folder, composed, evidence)
     facts = {"command": request.command, "seed": seed, "data": _data_facts(material.data), "versions": versions()}
-    return Outcome(folder.finish(facts), composed, export.chosen.recipe if export.chosen else None)
+    return Outcome(folder.finish(facts), summary(composed), export.chosen.recipe if export.chosen else None)
 
 
 def _gather(domain: Domain, config: Any, request: Request, clock: _Clock, *, seed: int) -> Material:

@@ -132,6 +132,8 @@ def _text(name: str, seen: Mapping[str, Any]) -> str:
         return f"{day:.0f} transactions at the terminal in a day, {week:.0f} in 7 days"
     if name == "known frauds at the terminal":
         known = seen["terminal_known_30d"]
+        if not known:
+            return "nothing known of the terminal from the last 30 days before the label delay"
         return f"{seen['terminal_risk_30d'] * known:.0f} of {known:.0f} known transactions at the terminal were frauds"
     if name == HISTORY_GROUP:
         return "the order of the customer's last transactions"

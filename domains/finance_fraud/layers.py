@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+CERTAIN = 6.0  # a logit of 6 is a probability of .9975
+ROOM = 6.0
 LEAST_SPREAD = 1e-4
 LEAST_WIDTH = 1e-30
 CLIP = 6.0  # standard deviations; beyond it an amount says "very large" and no more
@@ -161,14 +163,20 @@ class MemberHead(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("edgekit")
 class Calibration(keras.layers.Layer):  # type: ignore[misc]
-    """Platt scaling of a logit, in the graph: probability = sigmoid(slope · logit + shift)."""
+    """Platt scaling of a logit, in the graph: probability = sigmoid(slope · logit + shift).
+
+    Above ``CERTAIN`` the scaled logit is squeezed, in order, into the next ``ROOM`` units. Otherwise the surest frauds
+    of a large training set would all be exactly 1 in float32, and no threshold could tell ten of them from a thousand.
+    """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.slope = self.add_weight(shape=(), initializer="ones", trainable=False, name="slope")
         self.shift = self.add_weight(shape=(), initializer="zeros", trainable=False, name="shift")
 
     def call(self, logit: Any) -> Any:
-        return ops.sigmoid(self.slope * logit + self.shift)
+        scaled = self.slope * logit + self.shift
+        excess = ops.relu(scaled - CERTAIN)
+        return ops.sigmoid(scaled - excess + ROOM * excess / (excess + ROOM))
 
     def set(self, slope: float, shift: float) -> None:
         """Set both numbers, fitted on validation."""

@@ -204,3 +204,16 @@ def test_a_saved_model_answers_the_same(tmp_path: Path, learnt: Learnt) -> None:
     before, after = (part({"numeric": values})["probability"].numpy() for part in (model, again))
     np.testing.assert_array_equal(before, after)
     assert np.ptp(before) > 0.01
+
+
+def test_sure_frauds_keep_their_order_in_float32() -> None:
+    logits = np.linspace(-40, 60, 101, dtype=np.float32)[:, None]
+    layer = Calibration()
+    probability = layer(logits).numpy().reshape(-1)
+    assert (np.diff(probability) > 0).all()
+    assert probability.max() < 1
+
+
+def test_below_certainty_calibration_is_a_plain_sigmoid() -> None:
+    logits = np.linspace(-10, 6, 33, dtype=np.float32)[:, None]
+    np.testing.assert_allclose(Calibration()(logits).numpy(), 1 / (1 + np.exp(-logits)), rtol=1e-5)

@@ -9,8 +9,11 @@ Compared on validation weeks of the Fraud Detection Handbook's simulated data (t
 - these features, three weeks: the ensemble .775; with one member weight a feature .776; with the linear path beside it
   .776 and AUC .897 instead of .894; wider, deeper or more strongly regularised, the same within .002;
 - stopping at the best sum of AUC and average precision raised AUC from .892 to .896 and cost .004 of average precision.
+- two weeks, one seed: ``tabular`` .781 (AUC .892), ``sequence`` .781 (AUC .895) at twice the time to fit,
+  ``autoencoder``, fitted without labels, .212 (AUC .837).
 
-The ensemble with the linear path is therefore the default, ``tabular``.
+The ensemble with the linear path is therefore the default, ``tabular``: the last transactions add nothing to the
+average precision that the windows do not hold already.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import subprocess
 import sys
@@ -90,7 +92,7 @@ def _dynamic_int8(converter: Any) -> None:
 def _dynamic_int4(content: bytes) -> bytes:
     quantizer = require("ai_edge_quantizer.quantizer", extra="train")
     recipes = require("ai_edge_quantizer.recipe", extra="train")
-    with quiet():
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):  # its progress bars go to Python's own stream
         try:
             job = quantizer.Quantizer(bytearray(content), recipes.dynamic_wi4_afp32())
             return bytes(job.quantize(enable_progress_report=False).quantized_model)

@@ -123,6 +123,9 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same run.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier run.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out files that cannot be read, and count them in the report.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")] = False,
 ) -> None:
     """Take a domain from data to a verified device file with its evidence."""
@@ -138,7 +141,7 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     run_folder.require_free(final, overwrite=overwrite)
     record = _trainable(domain)
     settings = override(record.config, read_toml(config)) if config else record.config
-    settings = override(settings, parse_assignments(set_ or []))
+    settings = override(settings, parse_assignments([*(set_ or []), *(["data.skip_bad=true"] if skip_bad else [])]))
     request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]))
     folder = run_folder.start(final, overwrite=overwrite)
     try:
@@ -152,22 +155,26 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
     file: DeviceFile,
-    data: Annotated[Path, typer.Argument(help="New data with the columns of the training file.")],
+    data: Annotated[list[Path], typer.Argument(help="New data: a table like the training file, or image files.")],
     out_: Annotated[Path, typer.Option("--out", help="CSV to write.")] = Path("predictions.csv"),
     history: Annotated[Path | None, typer.Option(help="Earlier rows that the windows shall see.")] = None,
     columns: Columns = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file named by --out.")] = False,
+    heatmap: Annotated[Path | None, typer.Option(help="Folder for images of where the network looked.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out and --heatmap name.")] = False,
 ) -> None:
     """Score new data with a device file. Needs no TensorFlow."""
     from .shared.errors import RunError
     from .tflite_export.runtime import load_model
 
-    if out_.exists() and not overwrite:
-        raise RunError(f"{out_} exists already. Nothing was changed. Choose another --out, or add --overwrite.")
+    for option, place in (("--out", out_), ("--heatmap", heatmap)):
+        if place and place.exists() and not overwrite:
+            raise RunError(f"{place} exists already. Nothing was changed. Choose another {option}, or add --overwrite.")
     name = load_model(file).card.domain
-    rows, flagged = registry.device(name).predict_file(file, data, out=out_, history=history, columns=_roles(columns))
+    rows, flagged = registry.device(name).predict_file(
+        file, data, out=out_, history=history, columns=_roles(columns), heatmap=heatmap
+    )
     out.print(f"{rows:,} rows scored, {flagged:,} flagged: {escape(str(out_))}", soft_wrap=True)
 
 

@@ -88,8 +88,9 @@ class Export:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the test split said of every predictor, and the verdict on the network."""
+    """What the test split said of every predictor, the device file among them, and the verdict on the network."""
 
+    predictors: Mapping[str, Predictor]
     outputs: Mapping[str, Arrays]
     figures: Mapping[str, Figures]
     verdict: Verdict
@@ -295,7 +296,11 @@ def _own_sections(evidence: Evidence) -> tuple[Section, ...]:
     featured = "tflite" if "tflite" in outputs else "keras"
     ordered = {featured: outputs[featured], **outputs}
     return evidence.domain.illustrate(
-        ordered, evidence.material.prepared.test, evidence.learnt.threshold, evidence.config
+        ordered,
+        evidence.material.prepared,
+        evidence.learnt.threshold,
+        evidence.config,
+        predict=evidence.measured.predictors[featured],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, summary, write
-from .shared.domain import Arrays, Domain, Examples, Prepared, Progress, Request
+from .shared.domain import Arrays, Domain, Predictor, Prepared, Progress, Request
 from .shared.estimates import Statistic, bootstrap, paired_difference
 from .shared.files import write_bytes
 from .shared.report import Report
@@ -24,12 +24,11 @@ from .tflite_export.card import Card, Decision
 from .tflite_export.engine import Engine
 from .tflite_export.gate import Budget, Rung, smallest_accepted
 from .tflite_export.golden import Verification
-from .tflite_export.ladder import Validation, climb
+from .tflite_export.ladder import Guard, Validation, climb
 from .tflite_export.parity import compare_outputs
 from .tflite_export.runtime import verify
 
 KERAS, DEVICE = "keras", "tflite"
-GOLDEN_ROWS = 24
 CALIBRATION_ROWS = 512
 
 
@@ -63,10 +62,10 @@ def run(
     learnt = _learn(domain, config, material.prepared, folder, clock, seed=seed)
     export = _export(domain, config, material.prepared, learnt, clock, seed=seed)
     with clock.stage("evaluate"):
-        measured = _measure(domain, config, material.prepared.test, learnt, export, seed=seed)
+        measured = _measure(domain, config, material.prepared, learnt, export, seed=seed)
     with clock.stage("verify"):
-        card = _card(domain, config, material, learnt.decision, measured.figures)
-        contents = _device_files(export, card, _golden(learnt.answers, material.prepared.validation, domain), config)
+        card = _card(domain, config, material, learnt, measured.figures)
+        contents = _device_files(export, card, domain.golden(material.prepared, learnt.answers), config)
         verification = _write_device_files(folder, domain, contents, export)
         learnt.fitted.model.save(folder.path("model.keras"))
     with clock.stage("report"):
@@ -83,7 +82,7 @@ def run(
 
 def _gather(domain: Domain, config: Any, request: Request, clock: _Clock, *, seed: int) -> Material:
     with clock.stage("load"):
-        data = domain.load(request, config) if request.path else domain.synthesize(config, seed=seed)
+        data = domain.load(request, config, report=clock.say) if request.path else domain.synthesize(config, seed=seed)
         clock.say(f"{len(data):,} rows from {data.source}", *data.notes)
     with clock.stage("split"):
         splits = domain.split(data, config, seed=seed)
@@ -118,6 +117,7 @@ def _export(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clo
             _validation(domain, config, prepared, learnt, seed),
             recipes=config.export.recipes,
             budget=Budget(config.export.max_drop, config.export.max_bytes, config.export.max_latency_ms),
+            views=domain.views,
             progress=clock.say,
         )
     with clock.stage("gate"):
@@ -126,13 +126,22 @@ def _export(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clo
     return Export(rungs, chosen)
 
 
-def _measure(domain: Domain, config: Any, test: Examples, learnt: Learnt, export: Export, *, seed: int) -> Measured:
+def _measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, export: Export, *, seed: int) -> Measured:
     """Read the test split: every predictor's answers, figures and verdict, once all choices are made."""
-    predictors = dict(learnt.predictors)
+    predictors, test = dict(learnt.predictors), prepared.test
+    thresholds = {
+        name: learnt.threshold
+        if name == KERAS
+        else domain.decide(predict(prepared.validation.inputs), prepared.validation, config)
+        for name, predict in predictors.items()
+    }
     if export.chosen and export.chosen.content:
-        predictors[DEVICE] = Engine(export.chosen.server_content or export.chosen.content).predict
+        predictors[DEVICE] = _every_signature(Engine(export.chosen.server_content or export.chosen.content), domain)
+        thresholds[DEVICE] = learnt.threshold  # it ships with the one that its card names
     outputs = {name: predict(test.inputs) for name, predict in predictors.items()}
-    statistics = {name: domain.evaluate(output, test, config) for name, output in outputs.items()}
+    statistics = {
+        name: domain.evaluate(output, test, config, threshold=thresholds[name]) for name, output in outputs.items()
+    }
     figures = {
         name: {metric: bootstrap(statistic, seed=seed) for metric, statistic in metrics.items()}
         for name, metrics in statistics.items()
@@ -140,7 +149,19 @@ def _measure(domain: Domain, config: Any, test: Examples, learnt: Learnt, export
     primary = {name: metrics[domain.primary_metric] for name, metrics in statistics.items()}
     verdict = judge(primary, higher_is_better=domain.higher_is_better, seed=seed)
     parity = compare_outputs(outputs[KERAS], outputs[DEVICE], decision=learnt.decision) if DEVICE in outputs else None
-    return Measured(outputs, figures, verdict, parity)
+    return Measured(predictors, outputs, figures, verdict, parity)
+
+
+def _every_signature(engine: Engine, domain: Domain) -> Predictor:
+    """Return a predictor that answers with all outputs of the network, as the Keras model does."""
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        answers = engine.predict(inputs)
+        for view in domain.views:
+            answers |= engine.run(view, inputs)
+        return answers
+
+    return predict
 
 
 def judge(primary: Mapping[str, Statistic], *, higher_is_better: bool, seed: int) -> Verdict:
@@ -162,29 +183,22 @@ def judge(primary: Mapping[str, Statistic], *, higher_is_better: bool, seed: int
 
 def _validation(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, seed: int) -> Validation:
     examples = prepared.validation
+
+    def figure(name: str) -> Callable[[Arrays], float]:
+        return lambda outputs: domain.evaluate(outputs, examples, config, threshold=learnt.threshold)[name].compute(
+            None
+        )
+
     return Validation(
         inputs=examples.inputs,
         reference_outputs=learnt.answers,
         primary=lambda outputs: domain.evaluate(outputs, examples, config)[domain.primary_metric],
         higher_is_better=domain.higher_is_better,
         decision=learnt.decision,
+        guards={name: Guard(figure(name), allowed) for name, allowed in domain.guards.items()},
         calibration=prepared.train.take(_spread(len(prepared.train), CALIBRATION_ROWS)).inputs,
         seed=seed,
     )
-
-
-def _golden(answers: Arrays, examples: Examples, domain: Domain) -> dict[str, np.ndarray]:
-    """Make golden inputs: from the lowest to the highest score, and a row with everything missing.
-
-    Each column is shuffled on its own, so that the values are real and no row is a real person's.
-    """
-    score = answers[domain.score_output].reshape(len(examples), -1).max(axis=1)
-    rows = np.argsort(score, kind="stable")[_spread(len(score), GOLDEN_ROWS - 1)]
-    rng = np.random.default_rng(0)
-    return {
-        name: np.concatenate([rng.permuted(values[rows], axis=0), _missing(values[:1])])
-        for name, values in examples.inputs.items()
-    }
 
 
 def _spread(rows: int, wanted: int) -> np.ndarray:
@@ -192,12 +206,8 @@ def _spread(rows: int, wanted: int) -> np.ndarray:
     return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
 
 
-def _missing(row: np.ndarray) -> np.ndarray:
-    return np.full_like(row, np.nan if row.dtype.kind == "f" else 0)
-
-
-def _card(domain: Domain, config: Any, material: Material, decision: Decision, figures: Mapping[str, Figures]) -> Card:
-    told = domain.describe(material.data, material.prepared, config)
+def _card(domain: Domain, config: Any, material: Material, learnt: Learnt, figures: Mapping[str, Figures]) -> Card:
+    told = domain.describe(material.data, material.prepared, config, threshold=learnt.threshold)
     device = figures.get(DEVICE, {})
     return Card(
         domain=domain.name,
@@ -205,7 +215,7 @@ def _card(domain: Domain, config: Any, material: Material, decision: Decision, f
         inputs=told.inputs,
         outputs=told.outputs,
         labels=told.labels,
-        decision=decision,
+        decision=learnt.decision,
         metrics={name: estimate.as_json() for name, estimate in device.items()},
         data=_data_facts(material.data),
         versions=versions(),

@@ -111,7 +111,7 @@ class Data(Protocol):
 
 
 class Load(Protocol):
-    def __call__(self, request: Request, config: Any, /) -> Any:
+    def __call__(self, request: Request, config: Any, /, *, report: Progress) -> Any:
         """Read the user's file and hold it to the contract; raises every problem in one error."""
 
 
@@ -141,13 +141,18 @@ class Fit(Protocol):
 
 
 class Evaluate(Protocol):
-    def __call__(self, outputs: Arrays, examples: Examples, config: Any, /) -> dict[str, Statistic]:
-        """Return the domain's metrics of a predictor's ``outputs``, ready for the bootstrap."""
+    def __call__(
+        self, outputs: Arrays, examples: Examples, config: Any, /, *, threshold: Threshold | None = None
+    ) -> dict[str, Statistic]:
+        """Return the domain's metrics of a predictor's ``outputs``, ready for the bootstrap.
+
+        ``threshold`` is what ``decide`` chose for this predictor; without it, figures that need one are left out.
+        """
 
 
 class Decide(Protocol):
     def __call__(self, outputs: Arrays, validation: Examples, config: Any, /) -> Threshold:
-        """Choose the operating point on validation."""
+        """Choose on validation how outputs become decisions: a threshold, and what the domain needs beside it."""
 
 
 class Rivals(Protocol):
@@ -156,15 +161,33 @@ class Rivals(Protocol):
 
 
 class Describe(Protocol):
-    def __call__(self, data: Any, prepared: Prepared, config: Any, /) -> Description:
+    def __call__(self, data: Any, prepared: Prepared, config: Any, /, *, threshold: Threshold) -> Description:
         """Return what the device file must say of itself."""
+
+
+class Golden(Protocol):
+    def __call__(self, prepared: Prepared, answers: Arrays, /) -> dict[str, np.ndarray]:
+        """Return the inputs to record inside the device file, which travels: nothing of a real person.
+
+        ``answers`` are the network's outputs on validation.
+        """
 
 
 class Illustrate(Protocol):
     def __call__(
-        self, outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: Any, /
+        self,
+        outputs: Mapping[str, Arrays],
+        prepared: Prepared,
+        threshold: Threshold,
+        config: Any,
+        /,
+        *,
+        predict: Predictor,
     ) -> tuple[Section, ...]:
-        """Return the domain's own report sections for the predictors' test outputs, the one that counts first."""
+        """Return the domain's own report sections for the predictors' test outputs, the one that counts first.
+
+        ``predict`` is the one that counts, for what else a domain wants to ask it.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +199,11 @@ class Domain:
         config: the default settings; its type checks changes to them. Has a section ``export``.
         contract: what the raw data must look like.
         sources: passports of the synthetic data and of the published data a benchmark uses.
-        primary_metric: the figure that the gate, the epochs and the verdict go by.
+        primary_metric: the figure that the gate and the verdict go by.
         higher_is_better: direction of ``primary_metric``.
         score_output: the model output that ``decide`` compares with the threshold.
+        views: signature name to model outputs that are had under that name, instead of under ``predict``.
+        guards: further metrics, and by how much a device file may change each against Keras on validation.
     """
 
     name: str
@@ -199,4 +224,7 @@ class Domain:
     decide: Decide
     rivals: Rivals
     describe: Describe
+    golden: Golden
     illustrate: Illustrate
+    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guards: Mapping[str, float] = field(default_factory=dict)

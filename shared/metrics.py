@@ -203,7 +203,7 @@ def thresholded_precision(y_true: np.ndarray, y_score: np.ndarray, *, threshold:
     """Return :func:`precision` as a function of the weights, NaN when nothing is alerted."""
     positive, score = _checked(y_true, y_score)
     alert = (score >= threshold).astype(np.float64)
-    return _ratio(alert * positive, alert)
+    return ratio(alert * positive, alert)
 
 
 def precision(y_true: np.ndarray, y_score: np.ndarray, *, threshold: float, weight: np.ndarray | None = None) -> float:
@@ -229,7 +229,7 @@ def precision(y_true: np.ndarray, y_score: np.ndarray, *, threshold: float, weig
 def thresholded_recall(y_true: np.ndarray, y_score: np.ndarray, *, threshold: float) -> Compute:
     """Return :func:`recall` as a function of the weights, NaN when there is no positive."""
     positive, score = _checked(y_true, y_score)
-    return _ratio(positive * (score >= threshold), positive)
+    return ratio(positive * (score >= threshold), positive)
 
 
 def recall(y_true: np.ndarray, y_score: np.ndarray, *, threshold: float, weight: np.ndarray | None = None) -> float:
@@ -244,6 +244,17 @@ def recall(y_true: np.ndarray, y_score: np.ndarray, *, threshold: float, weight:
     """
     compute = thresholded_recall(y_true, y_score, threshold=threshold)
     return _defined(compute(_checked_weight(weight, y_true)), "Recall", y_true)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> Compute:
+    """Return Σ ``part`` / Σ ``whole`` as a function of the weights, NaN where the whole is nothing; both (row,)."""
+
+    def compute(weight: np.ndarray | None) -> float:
+        total = float(whole.sum() if weight is None else weight @ whole)
+        share = float(part.sum() if weight is None else weight @ part)
+        return share / total if total > 0 else math.nan
+
+    return compute
 
 
 # === Probabilities ===
@@ -363,15 +374,6 @@ def _found_in_top(y_true: np.ndarray, y_score: np.ndarray, *, k: int) -> _Found:
         return float(mass.hits @ share), alerts, float(mass.hits.sum())
 
     return found
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> Compute:
-    def compute(weight: np.ndarray | None) -> float:
-        total = float(whole.sum() if weight is None else weight @ whole)
-        share = float(part.sum() if weight is None else weight @ part)
-        return share / total if total > 0 else math.nan
-
-    return compute
 
 
 def _checked(y_true: np.ndarray, y_score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -200,6 +200,31 @@ def curve(
     return _draw(draw)
 
 
+def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Sequence[str]) -> str:
+    """Draw a grid of images, a title over each column and a text beside each row.
+
+    Args:
+        rows: text and images of each row; an image is uint8 (height, width) grey or (height, width, 3).
+        columns: one title a column.
+    """
+
+    def draw(*cells: Axes) -> None:
+        for number, axes in enumerate(cells):
+            row, column = divmod(number, len(columns))
+            image = rows[row][1][column]
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if row == 0:
+                axes.set_title(_name(columns[column]), fontsize=9)
+            if column == 0:
+                axes.set_ylabel(rows[row][0], rotation=0, ha="right", va="center", fontsize=8)
+
+    return _draw(draw, height=1.55 * len(rows) + 0.3, panels=(1.0,) * len(columns), rows=len(rows))
+
+
 def score_histogram(scores: np.ndarray, target: np.ndarray, *, threshold: float | None = None, bins: int = 40) -> str:
     """Draw how many examples of each class get which score, counts on a log scale.
 
@@ -265,8 +290,8 @@ def _relative_steps(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.diff(values) / (spread or 1.0), posinf=0.0, neginf=0.0)
 
 
-def _draw(draw: Callable[..., None], *, height: float = 2.9, panels: tuple[float, ...] = (1.0,)) -> str:
-    """Run ``draw`` on fresh axes, one per panel, under the fixed style and return the SVG."""
+def _draw(draw: Callable[..., None], *, height: float = 2.9, panels: tuple[float, ...] = (1.0,), rows: int = 1) -> str:
+    """Run ``draw`` on fresh axes, one per panel, row by row, under the fixed style and return the SVG."""
     matplotlib = require("matplotlib", extra="train")
     figures = require("matplotlib.figure", extra="train")
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -275,8 +300,8 @@ def _draw(draw: Callable[..., None], *, height: float = 2.9, panels: tuple[float
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         figure = figures.Figure(figsize=(6.8, height), layout="constrained")
-        grid = figure.subplots(1, len(panels), squeeze=False, width_ratios=panels)
-        draw(*grid[0])
+        grid = figure.subplots(rows, len(panels), squeeze=False, width_ratios=panels)
+        draw(*grid.ravel())
         return _svg(figure)
 
 

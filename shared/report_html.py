@@ -36,7 +36,8 @@ VERDICTS = {
 VERDICT_SIGNS = {"accepted": ("good", "✓"), "refused": ("bad", "✗")}
 WHOLE_CHARACTERS = 24  # up to here a cell is a name and stays on one line
 PROSE_CHARACTERS, LINE_CHARACTERS = 30, 80  # beyond a line of these, intervals go under values
-_DRAWING = frozenset({"svg", "g", "defs", "clipPath", "path", "rect", "text", "use"})
+_DRAWING = frozenset({"svg", "g", "defs", "clipPath", "path", "rect", "text", "use", "image"})
+_PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=\s]+")
 _PLACES = frozenset({"x", "y", "width", "height", "viewBox", "transform", "d"})
 _LOOKS = frozenset({"style", "clip-path", "stroke-linejoin", "stroke-linecap"})
 _ATTRIBUTES = _PLACES | _LOOKS | {"id", "href", "version"}
@@ -100,18 +101,23 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
     for name, value in attributes.items():
         if name not in _ATTRIBUTES:
             raise _refused(f"the attribute {name}={value!r}")
-        if name == "href" and not value.startswith("#"):
+        if name == "href" and not value.startswith("#") and not _is_picture(element, value):
             raise _refused(f"a reference to {value!r}")
         if re.search(r"url\((?!#)|@import|expression|\\", value, flags=re.IGNORECASE):
             raise _refused(f"{name}={value!r}")
         element.set(name, _prefixed(name, value, prefix))
 
 
+def _is_picture(element: ElementTree.Element, reference: str) -> bool:
+    """Tell whether an image element holds its pixels itself; a browser runs nothing in a PNG."""
+    return element.tag == "image" and _PICTURE.fullmatch(reference) is not None
+
+
 def _prefixed(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return prefix + value
     if name == "href":
-        return f"#{prefix}{value[1:]}"
+        return f"#{prefix}{value[1:]}" if value.startswith("#") else value
     return value.replace("url(#", f"url(#{prefix}")
 
 

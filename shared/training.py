@@ -58,7 +58,7 @@ def predictor(model: keras.Model, *, batch_size: int = 4096) -> Predictor:
 
 def fit(
     model: keras.Model,
-    train: Examples,
+    train: Examples | tf.data.Dataset,
     *,
     settings: TrainingSettings,
     score: Callable[[], float],
@@ -67,11 +67,12 @@ def fit(
 ) -> Fitted:
     """Fit a compiled ``model`` and keep the weights of the epoch with the highest validation ``score``.
 
-    The order of the batches follows the seed given to :func:`seed_everything`.
+    The order of the batches follows the seed given to :func:`seed_everything`. An optimizer that keeps a running
+    average of the weights (``use_ema``) is scored by it, and it is kept.
 
     Args:
         model: compiled Keras model with named inputs.
-        train: examples to learn from.
+        train: examples to learn from, or batches of them, one pass an epoch.
         settings: epochs, patience and batch size.
         score: the model's figure on validation, higher is better; called after every epoch.
         report: receives one line per epoch.
@@ -79,11 +80,12 @@ def fit(
     """
     start = time.perf_counter()
     watcher = _BestEpoch(score, settings, report)
-    callbacks: list[keras.callbacks.Callback] = [watcher]
+    averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if model.optimizer.use_ema else []
+    callbacks: list[keras.callbacks.Callback] = [*averaged, watcher]
     if log is not None:
         callbacks.append(keras.callbacks.CSVLogger(str(log)))
     history = model.fit(
-        _batches(train, settings.batch_size),
+        _batches(train, settings.batch_size) if isinstance(train, Examples) else train,
         epochs=settings.epochs,
         callbacks=callbacks,
         shuffle=False,

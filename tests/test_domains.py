@@ -18,6 +18,11 @@ TINY = {
         "model": {"width": 8, "members": 2, "bins": 4},
         "training": {"epochs": 2},
     },
+    "healthcare_imaging": {
+        "synthetic": {"patients": 60, "size": 28},
+        "model": {"width": 8, "max_width": 16},
+        "training": {"epochs": 2},
+    },
 }
 Case = tuple[Domain, Any, Prepared]
 
@@ -40,6 +45,12 @@ def equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
     return first.keys() == second.keys() and all(
         np.array_equal(first[name], second[name], equal_nan=first[name].dtype.kind == "f") for name in first
     )
+
+
+def answers(domain: Domain, score: np.ndarray) -> dict[str, np.ndarray]:
+    """Put (row, 1) scores into the outputs of a domain's predictors."""
+    beside = {"healthcare_imaging": {"probability": np.hstack([1 - score, score])}}
+    return {domain.score_output: score, **beside.get(domain.name, {})}
 
 
 def test_every_domain_is_tested_here() -> None:
@@ -77,11 +88,11 @@ def test_preparing_twice_gives_the_same(case: Case) -> None:
 
 def test_the_metrics_include_the_primary_one_and_rank_truth_above_noise(case: Case) -> None:
     domain, config, prepared = case
-    truth = {domain.score_output: prepared.test.target.astype(np.float32)[:, None]}
-    noise = {domain.score_output: np.random.default_rng(0).random((len(prepared.test), 1), dtype=np.float32)}
+    truth = prepared.test.target.astype(np.float32)[:, None]
+    noise = np.random.default_rng(0).random((len(prepared.test), 1), dtype=np.float32)
     best, random = (
-        domain.evaluate(outputs, prepared.test, config)[domain.primary_metric].compute(None)
-        for outputs in (truth, noise)
+        domain.evaluate(answers(domain, score), prepared.test, config)[domain.primary_metric].compute(None)
+        for score in (truth, noise)
     )
     assert best > random if domain.higher_is_better else best < random
 
@@ -109,7 +120,7 @@ def test_the_exported_model_answers_as_keras_does(case: Case, fitted: Any, profi
     for values in few.values():
         values[0] = np.nan if values.dtype.kind == "f" else 0
     expected = predictor(fitted)(few)[domain.score_output]
-    found = Engine(convert(fitted, profile=profile)).predict(few)[domain.score_output]
+    found = Engine(convert(fitted, profile=profile, views=domain.views)).predict(few)[domain.score_output]
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -121,9 +132,9 @@ def test_rivals_answer_in_the_form_of_the_network(case: Case, fitted: Any) -> No
     few = prepared.test.take(slice(16)).inputs
     shape = predictor(fitted)(few)[domain.score_output].shape
     fit_rivals: Callable[..., dict[str, Any]] = domain.rivals
-    answers = fit_rivals(prepared, config, seed=0, report=lambda line: None)
-    assert len(answers) >= 2
-    assert {answer(few)[domain.score_output].shape for answer in answers.values()} == {shape}
+    rivals = fit_rivals(prepared, config, seed=0, report=lambda line: None)
+    assert len(rivals) >= 2
+    assert {rival(few)[domain.score_output].shape for rival in rivals.values()} == {shape}
 
 
 def test_every_passport_is_complete_and_one_is_synthetic(case: Case) -> None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def write_request(folder: Path, saved: SavedNetwork, calibration: Arrays) -> None:
     """Write what :func:`main` reads in the other process."""
-    request = {"folder": str(saved.folder), "signatures": saved.signatures, "layers": saved.layers}
+    request = {
+        "folder": str(saved.folder), "signatures": saved.signatures, "layers": saved.layers, "views": saved.views,
+    }  # fmt: skip
     files.write_json(folder / "request.json", request)
     np.savez(folder / "calibration.npz", allow_pickle=False, **calibration)
 
@@ -37,7 +39,9 @@ def main(name: str) -> None:
     """
     folder = Path(name)
     request = json.loads((folder / "request.json").read_text())
-    saved = SavedNetwork(Path(request["folder"]), tuple(request["signatures"]), tuple(request["layers"]))
+    saved = SavedNetwork(
+        Path(request["folder"]), tuple(request["signatures"]), tuple(request["layers"]), request["views"]
+    )
     with np.load(folder / "calibration.npz", allow_pickle=False) as stored:
         calibration = dict(stored)
     content = to_tflite(saved, adjust=lambda converter: _calibrated(converter, saved, calibration))

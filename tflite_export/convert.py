@@ -15,14 +15,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..shared.errors import ExportError, choose, require
 from .card_reader import PORTABLE_DTYPES
 from .flatfile import pack, unpack
-from .signature import PREDICT
+from .signature import PREDICT, Views, with_views
 
 if TYPE_CHECKING:
     import keras
@@ -48,11 +48,13 @@ class SavedNetwork:
         folder: where it is.
         signatures: entry points, ``predict`` first.
         layers: names of the model's layers, to explain errors.
+        views: outputs of ``predict`` that get a signature of their own.
     """
 
     folder: Path
     signatures: tuple[str, ...]
     layers: tuple[str, ...]
+    views: Views = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -70,10 +72,11 @@ def convert(
     *,
     profile: str = "device",
     endpoints: Mapping[str, keras.Model] | None = None,
+    views: Views | None = None,
 ) -> bytes:
     """Return a float32 ``.tflite`` of a functional model; see :func:`save`."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        return to_tflite(save(model, Path(folder), profile=profile, endpoints=endpoints))
+        return to_tflite(save(model, Path(folder), profile=profile, endpoints=endpoints, views=views))
 
 
 def save(
@@ -82,6 +85,7 @@ def save(
     *,
     profile: str = "device",
     endpoints: Mapping[str, keras.Model] | None = None,
+    views: Views | None = None,
 ) -> SavedNetwork:
     """Write a SavedModel of a functional model with named inputs and outputs.
 
@@ -92,17 +96,20 @@ def save(
         profile: ``device`` fixes the batch at 1, ``server`` leaves it free.
         endpoints: further signatures by name; they share the weights they have in common with
             ``model``.
+        views: signatures that answer with outputs of ``model`` itself, which then leave ``predict``.
 
     Raises:
-        ExportError: the model cannot become a portable file; the message says what to change.
+        ExportError: the model cannot become a portable file, or lacks an output of a view; the message says what to
+            change.
         ConfigError: unknown profile.
     """
     models = {PREDICT: model, **(endpoints or {})}
     batch = 1 if choose("profile", profile, PROFILES) == "device" else None
     for name, part in models.items():
         require_exportable(part, name=name)
+    _require_views(model, views or {})
     layers = {layer.name for part in models.values() for layer in part._flatten_layers(include_self=False)}
-    saved = SavedNetwork(folder, tuple(models), tuple(sorted(layers)))
+    saved = SavedNetwork(folder, tuple(models), tuple(sorted(layers)), views or {})
     archive = require("keras", extra="train").export.ExportArchive()
     with quiet():
         try:
@@ -139,7 +146,7 @@ def to_tflite(saved: SavedNetwork, *, adjust: Callable[[Any], None] | None = Non
             content = bytes(converter.convert())
         except Exception as error:  # the converter raises its own type, which is not public, and several others
             raise ExportError(explain(str(error), saved.layers)) from error
-    return _renamed(content, dict(zip(saved.keys, saved.signatures, strict=True)))
+    return _renamed(content, dict(zip(saved.keys, saved.signatures, strict=True)), saved.views)
 
 
 def require_exportable(model: keras.Model, *, name: str) -> None:
@@ -169,6 +176,15 @@ def require_exportable(model: keras.Model, *, name: str) -> None:
             f"Found layers quantised by Keras: {', '.join(quantised[:5])}. Expected a float "
             "model: the converter rejects or inflates these. Leave model.quantize out and choose "
             "an export recipe."
+        )
+
+
+def _require_views(model: keras.Model, views: Views) -> None:
+    moved = [output for outputs in views.values() for output in outputs]
+    if not set(moved) < set(model.output) or len(set(moved)) < len(moved):
+        raise ExportError(
+            f"Found views on the outputs {sorted(moved)}, expected each once and fewer than all of the model's outputs "
+            f"{sorted(model.output)}: predict must keep one."
         )
 
 
@@ -254,7 +270,7 @@ def _layer(path: str, layers: tuple[str, ...]) -> str:
     return "/".join(parts[1:])
 
 
-def _renamed(content: bytes, names: Mapping[str, str]) -> bytes:
+def _renamed(content: bytes, names: Mapping[str, str], views: Views) -> bytes:
     """Give signatures their real names, and tensors names that do not depend on what was built
     before.
 
@@ -269,7 +285,7 @@ def _renamed(content: bytes, names: Mapping[str, str]) -> bytes:
         graph.name = _plain(graph.name, taken)
         for tensor in graph.tensors:
             tensor.name = _plain(tensor.name, taken)
-    return pack(model, size_hint=len(content))
+    return pack(with_views(model, views), size_hint=len(content))
 
 
 def _plain(name: bytes | None, taken: Counter[str]) -> str:

@@ -53,12 +53,16 @@ class Engine:
             # and drop it.
             runner = self._interpreter.get_signature_runner(PREDICT)
             self._input_indices = _indices(runner.get_input_details())
-            self._outputs = _indices(runner.get_output_details())
             del runner
             self._set, self._get = self._interpreter.set_tensor, self._interpreter.get_tensor
             self._invoke = self._interpreter.invoke
-            # Plain tensor access reaches the first subgraph alone. edgekit puts `predict` there.
-            self._direct = self._signatures[PREDICT].subgraph == 0
+            # Plain tensor access reaches the first subgraph alone. edgekit puts `predict` and its views there.
+            self._direct = {
+                name: _indices(self._interpreter.get_signature_runner(name).get_output_details())
+                for name, entry in self._signatures.items()
+                if entry.subgraph == 0
+            }
+            self._outputs = self._direct.get(PREDICT, ())
             self._inputs: tuple[tuple[str, int, Any, tuple[int, ...]], ...] = ()
             self._expect(max(_batch(self._signatures[PREDICT]), 1))
         except _REFUSALS as error:
@@ -71,7 +75,7 @@ class Engine:
         """Return the outputs of ``predict``; see :meth:`run`."""
         # Only comparisons here: a tiny network answers in 10 µs, which leaves no time for more.
         # What does not fit is sorted out, or explained, by `run`.
-        if len(inputs) != len(self._inputs) or not self._direct:
+        if len(inputs) != len(self._inputs) or not self._outputs:
             return self.run(PREDICT, inputs)
         for name, index, dtype, shape in self._inputs:
             value = inputs.get(name)
@@ -117,7 +121,7 @@ class Engine:
 
     def _call(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
         try:
-            if signature != PREDICT or not self._direct:
+            if signature not in self._direct:
                 return dict(self._interpreter.get_signature_runner(signature)(**inputs))
             self._expect(len(next(iter(inputs.values()))))
             for name, index, _, _ in self._inputs:
@@ -125,7 +129,7 @@ class Engine:
             self._invoke()
         except _REFUSALS as error:
             raise _failed(error) from error
-        return {name: self._get(index) for name, index in self._outputs}
+        return {name: self._get(index) for name, index in self._direct[signature]}
 
     def _expect(self, rows: int) -> None:
         """Make the interpreter ready for ``rows`` examples per call."""
@@ -133,7 +137,7 @@ class Engine:
             return
         entry = self._signatures[PREDICT]
         shapes = {name: (rows, *entry.inputs[name].shape[1:]) for name, _ in self._input_indices}
-        if _batch(entry) < 0 and self._direct:
+        if _batch(entry) < 0 and self._outputs:
             for name, index in self._input_indices:
                 self._interpreter.resize_tensor_input(index, shapes[name])
             self._interpreter.allocate_tensors()

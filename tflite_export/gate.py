@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,20 +94,24 @@ class Rung:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found out about one converted file; the input of :func:`judge`."""
+    """What was found out about one converted file; the input of :func:`judge`.
+
+    ``changes`` has the change of each guarded figure against Keras, and the change that is allowed.
+    """
 
     content: bytes = field(repr=False)
     drop: Estimate
     latency: Latency
     parity: Parity
     server_content: bytes | None = field(default=None, repr=False)
+    changes: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def judge(recipe: str, measured: Measured, budget: Budget) -> Rung:
     """Return the verdict on a file.
 
     It is accepted when the upper bound of the drop is inside the budget: a small measured drop with
-    a wide interval is not evidence that the drop is small.
+    a wide interval is not evidence that the drop is small. No guarded figure may change by more than is allowed.
     """
     broken = _broken_limits(measured, budget)
     drop = measured.drop
@@ -141,6 +145,9 @@ def _broken_limits(measured: Measured, budget: Budget) -> list[str]:
     drop, size, median = measured.drop, len(measured.content), measured.latency.median_ms
     if not drop.high <= budget.max_drop:  # so that NaN is refused too
         broken.append(f"drop may be {drop.high:.4g} (measured {drop.value:.4g}), {budget.max_drop:g} allowed")
+    for name, (change, allowed) in measured.changes.items():
+        if not abs(change) <= allowed:
+            broken.append(f"{name} changes by {change:+.3g}, {allowed:g} allowed")
     if budget.max_bytes is not None and size > budget.max_bytes:
         broken.append(f"{size} bytes, {budget.max_bytes} allowed")
     if budget.max_latency_ms is not None and median > budget.max_latency_ms:

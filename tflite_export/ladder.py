@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from .ops import require_builtin
 from .parity import absolute_error, compare_outputs
 from .quantize import quantize
 from .recipes import DEFAULT_LADDER, Recipe, recipe
+from .signature import Views
 
 if TYPE_CHECKING:
     import keras
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 _CHECK_ROWS = 64
 _LATENCY_CALLS = 300
 _SAME_ANSWER = 1e-4
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A figure of a set of outputs, and by how much a device file may change it against Keras, either way."""
+
+    figure: Callable[[dict[str, np.ndarray]], float]
+    allowed: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +52,7 @@ class Validation:
         primary: the primary metric of a set of outputs, with the units it is resampled by.
         higher_is_better: direction of the metric.
         decision: how an output becomes a decision, or ``None``.
+        guards: figures that a device file may not change by more than the given amount, beside the primary metric.
         calibration: training inputs for recipes that learn ranges, or ``None``.
         seed: of the bootstrap.
     """
@@ -52,6 +62,7 @@ class Validation:
     primary: Callable[[dict[str, np.ndarray]], Statistic]
     higher_is_better: bool = True
     decision: Decision | None = None
+    guards: Mapping[str, Guard] = field(default_factory=dict)
     calibration: Arrays | None = None
     seed: int = 0
 
@@ -62,7 +73,7 @@ def climb(
     *,
     recipes: Sequence[str] = DEFAULT_LADDER,
     budget: Budget | None = None,
-    endpoints: Mapping[str, keras.Model] | None = None,
+    views: Views | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Rung, ...]:
     """Try every recipe; one that fails says why and does not stop the others.
@@ -77,7 +88,7 @@ def climb(
         validation: what a rung is measured by.
         recipes: names of recipes, in the order of the report.
         budget: what is accepted; the default budget if ``None``.
-        endpoints: further signatures of the device file by name.
+        views: outputs of the model that get a signature of their own; the gate does not compare them.
         progress: receives one line per step.
 
     Returns:
@@ -89,7 +100,7 @@ def climb(
     """
     chosen = [recipe(name) for name in recipes]
     say = progress or (lambda line: None)
-    with _saved(model, "device", endpoints) as device, _server(model) as server:
+    with _saved(model, views) as device, _server(model, views) as server:
         saved, limits = (device, server), budget or Budget()
         return tuple(_rung(one, saved, validation, limits, say) for one in chosen)
 
@@ -120,15 +131,21 @@ def _measure(content: bytes, server_content: bytes | None, validation: Validatio
     with quiet():  # the interpreter announces its delegate once per process
         engine = Engine(content)
     outputs, alike = _outputs(engine, server_content, validation.inputs)
-    parity = compare_outputs(validation.reference_outputs, outputs, decision=validation.decision)
+    reference = {name: validation.reference_outputs[name] for name in outputs}
+    parity = compare_outputs(reference, outputs, decision=validation.decision)
     one = {name: values[:_CHECK_ROWS] for name, values in validation.inputs.items()}
     speed = latency(engine, one, calls=_LATENCY_CALLS)
-    return Measured(content, metric_drop(outputs, validation), speed, parity, server_content if alike else None)
+    changes = {
+        name: (guard.figure(outputs) - guard.figure(reference), guard.allowed)
+        for name, guard in validation.guards.items()
+    }
+    drop = metric_drop(outputs, validation)
+    return Measured(content, drop, speed, parity, server_content if alike else None, changes)
 
 
 def metric_drop(outputs: dict[str, np.ndarray], validation: Validation) -> Estimate:
     """Return by how much the primary metric is worse than Keras, resampled over the same units."""
-    reference = dict(validation.reference_outputs)
+    reference = {name: validation.reference_outputs[name] for name in outputs}
     before, after = validation.primary(reference), validation.primary(outputs)
     if compare_outputs(reference, outputs).max_abs_error == 0.0:
         return Estimate(0.0, 0.0, 0.0, len(np.unique(before.units)))
@@ -178,16 +195,16 @@ def _server_content(saved: SavedNetwork | None, chosen: Recipe, validation: Vali
 
 
 @contextmanager
-def _saved(model: keras.Model, profile: str, endpoints: Mapping[str, keras.Model] | None) -> Iterator[SavedNetwork]:
+def _saved(model: keras.Model, views: Views | None) -> Iterator[SavedNetwork]:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        yield save(model, Path(folder), profile=profile, endpoints=endpoints)
+        yield save(model, Path(folder), views=views)
 
 
 @contextmanager
-def _server(model: keras.Model) -> Iterator[SavedNetwork | None]:
+def _server(model: keras.Model, views: Views | None) -> Iterator[SavedNetwork | None]:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         try:
-            saved: SavedNetwork | None = save(model, Path(folder), profile="server")
+            saved: SavedNetwork | None = save(model, Path(folder), profile="server", views=views)
         except ExportError:
             saved = None
         yield saved

@@ -18,6 +18,7 @@ from ..shared.errors import ExportError, require
 from .calibrate import write_request
 from .convert import SavedNetwork, quiet, save, to_tflite
 from .recipes import DYNAMIC_INT4, DYNAMIC_INT8, FLOAT16, FLOAT32, STATIC_INT8, Recipe, recipe
+from .signature import Views
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +36,7 @@ def export(
     *,
     profile: str = "device",
     endpoints: Mapping[str, keras.Model] | None = None,
+    views: Views | None = None,
     calibration: Arrays | None = None,
 ) -> bytes:
     """Return the ``.tflite`` of a functional Keras model under a recipe.
@@ -44,6 +46,7 @@ def export(
         recipe_name: one of :data:`.recipes.RECIPES`.
         profile: ``device`` (batch 1) or ``server`` (any batch).
         endpoints: further signatures by name.
+        views: outputs of ``model`` that get a signature of their own.
         calibration: training inputs, first axis = example, for recipes that need them.
 
     Raises:
@@ -52,7 +55,7 @@ def export(
     """
     chosen = recipe(recipe_name)
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        saved = save(model, Path(folder), profile=profile, endpoints=endpoints)
+        saved = save(model, Path(folder), profile=profile, endpoints=endpoints, views=views)
         return quantize(saved, chosen, calibration=calibration)
 
 

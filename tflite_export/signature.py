@@ -1,4 +1,4 @@
-"""The named entry points of a file and their tensors, read without an interpreter."""
+"""The named entry points of a file and their tensors, read and renamed without an interpreter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from .flatfile import bounded, reading, root
 
 PREDICT = "predict"
+Views = Mapping[str, tuple[str, ...]]
+"""Signature name to outputs of the network that it answers with, instead of ``predict``; same inputs, same graph."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,24 @@ def read_signatures(content: bytes) -> dict[str, Signature]:
         count = bounded(model.SignatureDefsLength(), "signatures")
         found = [_signature(model, model.SignatureDefs(index)) for index in range(count)]
         return {signature.name: signature for signature in found}
+
+
+def with_views(model: Any, views: Views) -> Any:
+    """Move outputs of ``predict`` to signatures of their own; both enter the one graph, so it costs a few bytes.
+
+    Args:
+        model: an unpacked ``ModelT``, changed in place.
+        views: outputs by the name of their signature, all of them outputs of ``predict``.
+    """
+    predict = next(entry for entry in model.signatureDefs if entry.signatureKey in (PREDICT, PREDICT.encode()))
+    outputs = {slot.name.decode(): slot for slot in predict.outputs}
+    for name, moved in views.items():
+        view = schema.SignatureDefT()
+        view.signatureKey, view.subgraphIndex, view.inputs = name, predict.subgraphIndex, predict.inputs
+        view.outputs = [outputs.pop(output) for output in moved]
+        model.signatureDefs.append(view)
+    predict.outputs = list(outputs.values())
+    return model
 
 
 def _signature(model: Any, definition: Any) -> Signature:

@@ -12,7 +12,7 @@ from ...shared import splits as rules
 from ...shared.audit import Finding
 from ...shared.columns import Column
 from ...shared.contract import Table
-from ...shared.domain import Examples, Prepared, Request
+from ...shared.domain import Examples, Prepared, Progress, Request
 from ...shared.errors import ContractError
 from ...shared.splits import Splits
 from ...shared.tables import RawTable, fingerprint, read_table
@@ -23,8 +23,10 @@ from .contract import CONTRACT
 DAY = features.DAY
 
 
-def load(request: Request, config: FraudConfig) -> Table:
+def load(request: Request, config: FraudConfig, *, report: Progress | None = None) -> Table:
     """Read the user's file, hold it to the contract and put it into time order.
+
+    A table is read in one go, so ``report`` is not called.
 
     Raises:
         SourceError: the file cannot be read.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from ...shared.columns import Column, absent_cells
 from ...shared.contract import Table, feature_column
-from ...shared.errors import ContractError, DeviceFileError, nearest
+from ...shared.errors import ConfigError, ContractError, DeviceFileError, nearest
 from ...shared.files import write_json, write_text
 from ...shared.tables import RawTable, from_columns, read_table
 from ...tflite_export.runtime import DeviceModel, load_model
@@ -167,16 +167,23 @@ class FraudScorer:
 
 
 def predict_file(
-    model: Path, data: Path, *, out: Path, history: Path | None = None, columns: Mapping[str, str] | None = None
+    model: Path,
+    data: Sequence[Path],
+    *,
+    out: Path,
+    history: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    heatmap: Path | None = None,
 ) -> tuple[int, int]:
     """Score a file of transactions into a CSV with row, probability, flagged and the strongest reason.
 
     Args:
         model: the device file.
-        data: CSV or Parquet with the columns of the training file.
+        data: one CSV or Parquet file with the columns of the training file.
         out: CSV to write, atomically; one line a row of ``data``, in its order.
         history: earlier transactions for the windows to see.
         columns: role to own column name, where it differs from the training file.
+        heatmap: for domains of images.
 
     Returns:
         Number of rows and of flagged rows.
@@ -184,12 +191,18 @@ def predict_file(
     Raises:
         EdgekitError: any of the files is refused.
     """
+    if heatmap or len(data) != 1:
+        raise ConfigError(
+            f"Found {len(data)} files{' and --heatmap' if heatmap else ''}; a model of tables scores one file and "
+            "draws nothing. Run it once for each file."
+        )
+    (table,) = data
     scorer = FraudScorer(model)
     scorer._mapping = {**scorer._mapping, **(columns or {})}
-    rows, earlier = read_table(data), None if history is None else read_table(history)
+    rows, earlier = read_table(table), None if history is None else read_table(history)
     for role, own in (columns or {}).items():
         if own not in rows.columns:
-            raise ContractError(f"--columns {role}={own}: {data} has no such column.{nearest(own, rows.columns)}")
+            raise ContractError(f"--columns {role}={own}: {table} has no such column.{nearest(own, rows.columns)}")
     inputs = scorer.inputs(rows, history=earlier)
     probability = scorer.model.predict(inputs)["probability"].reshape(-1)
     flagged = probability >= scorer.threshold

@@ -12,13 +12,15 @@ from .config import DecisionSettings, FraudConfig
 from .model import SCORE
 
 
-def evaluate(outputs: Arrays, examples: Examples, config: FraudConfig) -> dict[str, Statistic]:
+def evaluate(
+    outputs: Arrays, examples: Examples, config: FraudConfig, *, threshold: Threshold | None = None
+) -> dict[str, Statistic]:
     """Return the metrics of a predictor's ``probability``, ready for the bootstrap by customer (else by row).
 
     ``average_precision`` and ``auc`` rank transactions; ``recall@budget`` is the share of frauds among the
     alerts a day that can be looked at; ``saved_share`` is the money these alerts save as a share of what all
     frauds cost; ``calibration_error`` is the expected calibration error; ``cp@k`` is card precision, by day, see
-    :func:`card_precision`.
+    :func:`card_precision`. All of them rank or budget, so ``threshold`` changes none.
     """
     score = outputs[SCORE].reshape(-1)
     target, settings = examples.target, config.decision

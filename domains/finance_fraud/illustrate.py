@@ -8,7 +8,7 @@ import numpy as np
 
 from ...shared import decisions, plots
 from ...shared.decisions import Threshold
-from ...shared.domain import Arrays, Examples
+from ...shared.domain import Arrays, Examples, Predictor, Prepared
 from ...shared.report import Figure, Section, Table
 from .config import FraudConfig
 from .evaluate import missed_costs, money_saved
@@ -16,9 +16,18 @@ from .model import SCORE
 
 
 def illustrate(
-    outputs: Mapping[str, Arrays], examples: Examples, threshold: Threshold, config: FraudConfig
+    outputs: Mapping[str, Arrays],
+    prepared: Prepared,
+    threshold: Threshold,
+    config: FraudConfig,
+    *,
+    predict: Predictor | None = None,
 ) -> tuple[Section, ...]:
-    """Return ranking, alerts, money and calibration on test; the first of ``outputs`` is the one that counts."""
+    """Return ranking, alerts, money and calibration on test; the first of ``outputs`` is the one that counts.
+
+    All of it follows from ``outputs``, so ``predict`` is asked nothing.
+    """
+    examples = prepared.test
     scores = {name: output[SCORE].reshape(-1) for name, output in outputs.items()}
     featured = next(iter(scores.values()))
     return (

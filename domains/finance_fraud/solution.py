@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...shared.contract import Table
-from ...shared.domain import Description, Domain, Prepared
+from ...shared.decisions import Threshold
+from ...shared.domain import Arrays, Description, Domain, Prepared
+from ...shared.golden_rows import shuffled_rows
 from ...tflite_export.card import Field, Tensor
 from .config import FraudConfig
 from .contract import CONTRACT, SOURCES
@@ -27,7 +31,9 @@ LIMITS = (
 )
 
 
-def describe(table: Table, prepared: Prepared, config: FraudConfig) -> Description:
+def describe(
+    table: Table, prepared: Prepared, config: FraudConfig, *, threshold: Threshold | None = None
+) -> Description:
     """Return what the device file says of itself."""
     plan: Plan = prepared.plan
     return Description(
@@ -41,6 +47,11 @@ def describe(table: Table, prepared: Prepared, config: FraudConfig) -> Descripti
             plan, table.mapping, table.features, ordinary(prepared.train.inputs, prepared.train.target)
         ),
     )
+
+
+def golden(prepared: Prepared, answers: Arrays) -> dict[str, np.ndarray]:
+    """Return validation values, shuffled column by column, as golden inputs."""
+    return shuffled_rows(prepared.validation, answers[SCORE])
 
 
 def _tensors(plan: Plan) -> tuple[Tensor, ...]:
@@ -107,5 +118,6 @@ DOMAIN = Domain(
     decide=decide,
     rivals=rivals,
     describe=describe,
+    golden=golden,
     illustrate=illustrate,
 )

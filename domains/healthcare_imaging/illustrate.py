@@ -1,0 +1,232 @@
+"""The imaging sections of a report: what a clinic would look at before it trusts the triage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+
+from ...shared import decisions, plots
+from ...shared.decisions import Threshold
+from ...shared.domain import Arrays, Examples, Predictor, Prepared
+from ...shared.estimates import bootstrap
+from ...shared.report import Block, Cell, Figure, Section, Table
+from . import foreign, verdicts
+from .config import ImagingConfig
+from .device import heat_of, overlaid, spread_heat
+from .evaluate import correct, evaluate
+from .features import Plan
+from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
+
+FOREIGN_IMAGES = 100
+SUBGROUP_IMAGES = 20
+"""A subgroup with fewer test images gets no figures of its own."""
+SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "accepted_accuracy")
+
+
+def illustrate(
+    outputs: Mapping[str, Arrays],
+    prepared: Prepared,
+    threshold: Threshold,
+    config: ImagingConfig,
+    *,
+    predict: Predictor,
+) -> tuple[Section, ...]:
+    """Return heat maps, leak, calibration, abstention, subgroups, foreign images; the first of ``outputs`` counts."""
+    answers, point, test = next(iter(outputs.values())), cast("OperatingPoint", threshold), prepared.test
+    sections = [
+        *_leak(outputs, test, point, config),
+        _operating_point(answers, test, point),
+        _calibration(answers, test),
+        _abstention(answers, test, point),
+        *_subgroups(answers, test, point, config),
+        _foreign(predict, prepared.plan, point),
+    ]
+    if config.data.show_images:
+        sections.insert(0, _heat_maps(answers, prepared, point))
+    return tuple(sections)
+
+
+def _heat_maps(answers: Arrays, prepared: Prepared, point: OperatingPoint) -> Section:
+    """Show the surest hit, the most doubtful image, the worst miss and the worst false alarm."""
+    test, plan = prepared.test, cast("Plan", prepared.plan)
+    suspicion, finding = answers[SUSPICION][:, 0], test.context["finding"] > 0
+    flagged = suspicion >= point.value
+    wanted = {
+        "finding, flagged": np.where(finding & flagged, suspicion, -1),
+        "finding, just flagged": np.where(finding & flagged, 1 - suspicion, -1),
+        "finding, missed": np.where(finding & ~flagged, 1 - suspicion, -1),
+        "none, false alarm": np.where(~finding & flagged, suspicion, -1),
+    }
+    rows = []
+    for text, order in wanted.items():
+        row = int(order.argmax())
+        if order[row] >= 0:
+            rows.append((f"{text}\nsuspicion {suspicion[row]:.2f}", _pair(answers, test, row, plan)))
+    figure = Figure(
+        plots.pictures(rows, columns=("image", "evidence for a finding")),
+        "Test images and where the network sees the evidence (class activation map of the shipped file).",
+        f"{len(rows)} test images, each beside its heat map.",
+    )
+    inside = _inside_lesions(answers, test, plan)
+    blocks: tuple[Block, ...] = (figure,) if inside is None else (figure, inside)
+    return Section("Where the network looked", blocks, note="--set data.show_images=false leaves images out.")
+
+
+def _pair(answers: Arrays, test: Examples, row: int, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    image = test.inputs["image"][row]
+    image = image[..., 0] if image.shape[-1] == 1 else image
+    heat = spread_heat(heat_of(answers[HEAT][row], _suspect(answers, row, plan)), image.shape[:2], fit="pad")
+    return image, overlaid(image, heat)
+
+
+def _suspect(answers: Arrays, row: int, plan: Plan) -> int:
+    """Return the most probable class other than the normal one."""
+    probability = answers[PROBABILITY][row].copy()
+    if not plan.multi_label:
+        probability[plan.normal] = -1
+    return int(probability.argmax())
+
+
+def heat_in_lesions(answers: Arrays, test: Examples, plan: Plan) -> tuple[float, float]:
+    """Return the share of heat inside the planted lesions, and the share of the image that they cover (by chance)."""
+    lesions = test.context["lesions"]
+    rows = np.flatnonzero(lesions.any(axis=(1, 2)))
+    inside = []
+    for row in rows:
+        heat = spread_heat(heat_of(answers[HEAT][row], _suspect(answers, int(row), plan)), lesions.shape[1:], fit="pad")
+        inside.append(float(heat[lesions[row]].sum() / max(float(heat.sum()), 1e-9)))
+    return float(np.mean(inside)), float(lesions[rows].mean())
+
+
+def _inside_lesions(answers: Arrays, test: Examples, plan: Plan) -> Table | None:
+    if "lesions" not in test.context or not test.context["lesions"].any():
+        return None
+    found, chance = heat_in_lesions(answers, test, plan)
+    rows = (("share of the heat inside lesions", found), ("by chance", chance), ("times chance", found / chance))
+    return Table(("heat map on images with planted lesions", ""), rows)
+
+
+def _leak(
+    outputs: Mapping[str, Arrays], test: Examples, point: OperatingPoint, config: ImagingConfig
+) -> tuple[Section, ...]:
+    """Set the figures on all test images beside those on the images that training has not seen."""
+    leaked = test.context["leaked"]
+    if not leaked.any() or leaked.all():
+        return ()
+    rows = []
+    for name, answers in outputs.items():
+        values = [_figures(answers, test, part, point, config) for part in (np.ones_like(leaked), leaked, ~leaked)]
+        rows.append((name, *(found.get("auc") for found in values), *(found.get("accuracy") for found in values)))
+    columns = (
+        "predictor",
+        *(f"{metric}, {part}" for metric in ("auc", "accuracy") for part in ("all", "leaked", "clean")),
+    )
+    caption = (
+        f"{leaked.sum():,} of {len(leaked):,} test images have a copy or near copy in training or validation. Only the "
+        "clean ones say how the network does on new patients. The thresholds of rivals are the network's here."
+    )
+    return (Section("With and without the leaked images", (Table(columns, tuple(rows), caption, 0),)),)
+
+
+def _figures(
+    answers: Arrays, test: Examples, part: np.ndarray, point: OperatingPoint, config: ImagingConfig
+) -> dict[str, Cell]:
+    """Return the metrics on a part of the test images; those that the part does not define are left out."""
+    chosen = {name: values[part] for name, values in answers.items()}
+    finding = test.context["finding"][part]
+    if not 0 < finding.sum() < len(finding):
+        return {}
+    made = evaluate(chosen, test.take(part), config, threshold=point)
+    return {name: bootstrap(statistic) for name, statistic in made.items()}
+
+
+def _operating_point(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
+    suspicion, finding = answers[SUSPICION][:, 0], test.context["finding"] > 0
+    flagged = suspicion >= point.value
+    rows: list[tuple[Cell, ...]] = [
+        ("finding", int((finding & flagged).sum()), int((finding & ~flagged).sum())),
+        ("none", int((~finding & flagged).sum()), int((~finding & ~flagged).sum())),
+    ]
+    table = Table(
+        ("truth on test", "flagged", "not flagged"), tuple(rows), f"Threshold {point.value:.4g}: {point.rule}."
+    )
+    figure = Figure(
+        plots.score_histogram(suspicion, finding, threshold=point.value),
+        "Suspicion of test images with and without a finding, logarithmic counts.",
+        "Histogram of suspicion by truth.",
+    )
+    return Section("Operating point", (table, figure))
+
+
+def _calibration(answers: Arrays, test: Examples) -> Section:
+    points = decisions.reliability(test.context["finding"], np.clip(answers[SUSPICION][:, 0], 0, 1))
+    figure = Figure(
+        plots.reliability((points.predicted, points.observed), points.count),
+        "Reliability on test: of the images given a suspicion, how many had a finding.",
+        "Observed share of findings against suspicion in bins of equal size.",
+    )
+    return Section("Calibration", (figure,))
+
+
+def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
+    right, probability = correct(answers, test, point), answers[PROBABILITY]
+    several = test.target.ndim == 2
+    confidence = np.abs(probability - 0.5).min(axis=1) if several else probability.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    kept = np.arange(1, len(order) + 1)
+    start = min(len(order), 20) - 1  # the accuracy of a handful of images is noise
+    figure = Figure(
+        plots.curve(
+            kept[start:] / len(order),
+            {"accuracy of those decided": (np.cumsum(right[order]) / kept)[start:]},
+            xlabel="share of test images decided, the surest first",
+            ylabel="accuracy",
+            mark=float(1 - verdicts.doubtful(probability, point, multi_label=several).mean()),
+        ),
+        "Selective accuracy: deciding only the surest images, and leaving the rest to people.",
+        f"Accuracy over all is {right.mean():.3f}.",
+    )
+    covered = verdicts.nonconformity(probability, test.target) <= point.nonconformity
+    error = float(np.sqrt(point.coverage * (1 - point.coverage) / len(covered)))
+    away = (float(covered.mean()) - point.coverage) / error
+    rows: tuple[tuple[Cell, ...], ...] = (
+        ("coverage aimed at", point.coverage),
+        ("coverage on test", float(covered.mean())),
+        ("standard errors from the aim", away),
+        ("abstained", float(verdicts.doubtful(probability, point, multi_label=several).mean())),
+    )
+    caption = (
+        "Split conformal sets: the true label is among the plausible ones. Far from the aim, test differs in kind."
+    )
+    return Section("Abstention", (figure, Table(("conformal sets", ""), rows, caption)))
+
+
+def _subgroups(answers: Arrays, test: Examples, point: OperatingPoint, config: ImagingConfig) -> tuple[Section, ...]:
+    rows = []
+    for name, values in test.context.items():
+        if name.startswith("by "):
+            for value in sorted(set(values)):
+                part = values == value
+                found = _figures(answers, test, part, point, config) if part.sum() >= SUBGROUP_IMAGES else {}
+                rows.append((name[3:], value or "unknown", int(part.sum()), *(found.get(metric) for metric in SHOWN)))
+    if not rows:
+        return ()
+    caption = f"On test; a group with fewer than {SUBGROUP_IMAGES} images or one class only has no figures."
+    return (Section("Subgroups", (Table(("subgroup", "value", "images", *SHOWN), tuple(rows), caption),)),)
+
+
+def _foreign(predict: Predictor, plan: Plan, point: OperatingPoint) -> Section:
+    shares = refusals(predict, plan, point)
+    caption = f"{FOREIGN_IMAGES} images of each kind that are no scans; the file should refuse them."
+    return Section("Foreign images", (Table(("kind", "refused"), tuple(shares.items()), caption),))
+
+
+def refusals(predict: Predictor, plan: Plan, point: OperatingPoint, *, seed: int = 0) -> dict[str, float]:
+    """Return the share of foreign images of each kind that a predictor with a distance refuses."""
+    found = {}
+    for kind in foreign.KINDS:
+        images = foreign.foreign_images(kind, FOREIGN_IMAGES, size=plan.size, channels=plan.channels, seed=seed)
+        found[kind] = float((predict({"image": images})[DISTANCE][:, 0] > point.farthest).mean())
+    return found

@@ -1,0 +1,197 @@
+"""The imaging networks: functional Keras graphs from uint8 levels to probabilities, doubt and heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from scipy.optimize import minimize
+
+from ...shared.domain import Examples, Prepared, Progress
+from ...shared.errors import ConfigError
+from ...shared.training import Fitted, fit, predictor, seed_everything
+from .batches import class_weights, training_batches
+from .config import ImagingConfig, ModelSettings
+from .evaluate import one_hot
+from .features import Plan
+from .layers import Cast, FeatureDistance, LevelStatistics, LocalContrast, Temperature
+from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION
+
+COARSEST = 8
+"""The last map has at most this many rows: fewer see the whole, more show where."""
+LARGE = 64
+"""From this edge on the first convolution strides, or the first stage would take most of the time."""
+MAX_DISTANCE_IMAGES = 20_000
+BIAS_PENALTY = 1e-2
+_INPUT_SCALES = {"MobileNetV2": (1 / 127.5, -1.0)}  # the others rescale inside
+
+
+def build_model(plan: Plan, settings: ModelSettings) -> keras.Model:
+    """Return an uncompiled network.
+
+    Args:
+        plan: the form of the images, and the classes.
+        settings: kind and size.
+
+    Returns:
+        A model of ``image`` uint8 (batch, size, size, channel) with float32 outputs ``probability`` (batch, class),
+        ``suspicion`` (batch, 1), ``distance`` (batch, 1) and ``heat`` (batch, row, column, class), the class maps
+        whose mean are the logits. Its layer ``logits`` (batch, class) is what is trained.
+
+    Raises:
+        ConfigError: the backbone's weights cannot be loaded.
+    """
+    image = layers.Input((plan.size, plan.size, plan.channels), dtype="uint8", name="image")
+    level = _resized(Cast(name="level")(image), settings.size or plan.size)
+    encode = _compact if settings.kind == "compact" else _backbone
+    maps, pooled = encode(level, settings)
+    kept = layers.Dropout(settings.dropout, noise_shape=(None, 1, 1, maps.shape[-1]), name="dropout")(maps)
+    heat = layers.Conv2D(len(plan.classes), 1, name="class_maps")(kept)
+    logits = layers.GlobalAveragePooling2D(name="logits")(heat)
+    scaled = Temperature(name="temperature")(logits)
+    probability = ops.sigmoid(scaled) if plan.multi_label else ops.softmax(scaled)
+    features = layers.Concatenate(name="features")([LevelStatistics()(level), *pooled])
+    outputs = {
+        PROBABILITY: probability,
+        SUSPICION: _suspicion(probability, plan),
+        DISTANCE: FeatureDistance(name="feature_distance")(features),
+        HEAT: heat,
+    }
+    return keras.Model({"image": image}, outputs, name="healthcare_imaging")
+
+
+def _resized(level: Any, size: int) -> Any:
+    """Bring levels to ``size``: halved by averaging while twice too large, which keeps detail from aliasing."""
+    while level.shape[1] >= 2 * size:
+        level = layers.AveragePooling2D(2)(level)
+    return level if level.shape[1] == size else layers.Resizing(size, size, name="resized")(level)
+
+
+def _suspicion(probability: Any, plan: Plan) -> Any:
+    """Return what :func:`.verdicts.suspicion` computes, in the graph."""
+    if plan.multi_label:
+        return ops.max(probability, axis=1, keepdims=True)
+    return 1 - probability[:, plan.normal : plan.normal + 1]
+
+
+def _compact(level: Any, settings: ModelSettings) -> tuple[Any, list[Any]]:
+    """Return the last maps and the pooled maps of every stage of a small residual network."""
+    hidden = LocalContrast(name="local_contrast")(level)
+    strides, width, pooled = 2 if level.shape[1] >= LARGE else 1, settings.width, []
+    hidden = _convolved(hidden, width, strides=strides, name="stem")
+    stage = 0
+    while hidden.shape[1] > COARSEST:
+        stage, width = stage + 1, min(2 * width, settings.max_width)
+        hidden = _convolved(layers.AveragePooling2D(2)(hidden), width, name=f"stage_{stage}_in")
+        hidden = layers.Add()([hidden, _convolved(hidden, width, name=f"stage_{stage}_residual")])
+        pooled.append(layers.GlobalAveragePooling2D(name=f"stage_{stage}_mean")(hidden))
+    return hidden, pooled
+
+
+def _convolved(hidden: Any, width: int, *, name: str, strides: int = 1) -> Any:
+    hidden = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False, name=name)(hidden)
+    hidden = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(hidden)
+    return layers.ReLU(name=f"{name}_relu")(hidden)
+
+
+def _backbone(level: Any, settings: ModelSettings) -> tuple[Any, list[Any]]:
+    """Return the last maps of a network of keras.applications, with its weights, and their means."""
+    rgb = layers.Concatenate(name="rgb")([level] * 3) if level.shape[-1] == 1 else level
+    scale, offset = _INPUT_SCALES.get(settings.backbone, (1.0, 0.0))
+    rescaled = layers.Rescaling(scale, offset, name="rescaled")(rgb)
+    try:
+        network = getattr(keras.applications, settings.backbone)(
+            include_top=False, weights=settings.weights or None, input_shape=tuple(rescaled.shape[1:])
+        )
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"Cannot make {settings.backbone} for images of {level.shape[1]} pixels with model.weights = "
+            f"{settings.weights!r}: {' '.join(str(error).split())[:300]} Use images of at least 32 pixels, and a "
+            ".weights.h5 file of that network, imagenet, or nothing."
+        ) from error
+    network.trainable = not settings.frozen
+    maps = network(rescaled)
+    return maps, [layers.GlobalAveragePooling2D(name="backbone_mean")(maps)]
+
+
+def fit_model(
+    prepared: Prepared, config: ImagingConfig, *, seed: int, report: Progress, log: Path | None = None
+) -> Fitted:
+    """Fit the network; its epoch and its temperature are chosen on validation."""
+    seed_everything(seed)
+    plan: Plan = prepared.plan
+    model = build_model(plan, config.model)
+    trained = keras.Model(model.inputs, {"logits": model.get_layer("logits").output})
+    truth = one_hot(prepared.train, len(plan.classes)).astype(np.float32)
+    weights = class_weights(truth, balanced=config.training.class_weights)
+    batches = training_batches(prepared.train, truth, weights, config.training, seed=seed)
+    trained.compile(
+        optimizer=_optimizer(config, steps=len(batches)), loss={"logits": _loss(plan, config.training.label_smoothing)}
+    )
+    score = _validation_score(trained, prepared.validation, plan)
+    fitted = fit(trained, batches, settings=config.training, score=score, report=report, log=log)
+    calibrate(model, prepared.validation, plan)
+    learn_distance(model, prepared.train)
+    return Fitted(model, fitted.history, fitted.best_epoch, fitted.seconds)
+
+
+def _optimizer(config: ImagingConfig, *, steps: int) -> keras.optimizers.Optimizer:
+    """Return AdamW with one epoch of warm-up and a cosine fall to almost nothing."""
+    settings = config.training
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps * (settings.epochs - 1)), alpha=0.01, warmup_target=settings.learning_rate, warmup_steps=steps
+    )
+    average = settings.average or None
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=settings.weight_decay, use_ema=average is not None, ema_momentum=average or 0.99
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _loss(plan: Plan, smoothing: float) -> keras.losses.Loss:
+    kind = keras.losses.BinaryCrossentropy if plan.multi_label else keras.losses.CategoricalCrossentropy
+    return kind(from_logits=True, label_smoothing=smoothing)
+
+
+def _validation_score(trained: keras.Model, validation: Examples, plan: Plan) -> Callable[[], float]:
+    """Return the negative log loss: unlike the area under the curve it still tells networks apart that rank alike."""
+    predict = predictor(trained, batch_size=256)
+    truth = one_hot(validation, len(plan.classes))
+    return lambda: (
+        -log_loss(predict(validation.inputs)["logits"].astype(np.float64), truth, multi_label=plan.multi_label)
+    )
+
+
+def log_loss(logits: np.ndarray, truth: np.ndarray, *, multi_label: bool) -> float:
+    """Return the mean negative log-likelihood of float64 (image, class) ``truth``, in nats."""
+    if multi_label:
+        return float(np.mean(np.logaddexp(0, logits) - truth * logits))
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - (truth * shifted).sum(axis=1)))
+
+
+def calibrate(model: keras.Model, validation: Examples, plan: Plan) -> None:
+    """Fit temperature and class offsets inside ``model`` on validation; class weights had moved the offsets."""
+    predict = predictor(keras.Model(model.inputs, {"logits": model.get_layer("logits").output}), batch_size=256)
+    logits = predict(validation.inputs)["logits"].astype(np.float64)
+    truth = one_hot(validation, logits.shape[1])
+
+    def cost(constants: np.ndarray) -> float:
+        scaled = logits * np.exp(constants[0]) + constants[1:]
+        penalty = BIAS_PENALTY * float(np.square(constants[1:]).sum()) / len(logits)
+        return log_loss(scaled, truth, multi_label=plan.multi_label) + penalty
+
+    found = minimize(cost, np.zeros(1 + logits.shape[1]), bounds=[(-4, 4)] + [(-8, 8)] * logits.shape[1]).x
+    model.get_layer("temperature").set(np.exp(found[0]), found[1:])
+
+
+def learn_distance(model: keras.Model, train: Examples) -> None:
+    """Tell the distance layer of ``model`` what training images look like."""
+    rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), MAX_DISTANCE_IMAGES)).astype(np.int64))
+    predict = predictor(keras.Model(model.inputs, {"features": model.get_layer("features").output}), batch_size=256)
+    model.get_layer("feature_distance").learn(predict(train.take(rows).inputs)["features"])

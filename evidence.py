@@ -91,6 +91,7 @@ class Measured:
     """What the test split said of every predictor, the device file among them, and the verdict on the network."""
 
     predictors: Mapping[str, Predictor]
+    thresholds: Mapping[str, Threshold]
     outputs: Mapping[str, Arrays]
     figures: Mapping[str, Figures]
     verdict: Verdict

@@ -57,16 +57,16 @@ def run(
     Raises:
         EdgekitError: anything the user can cause; a note names the stage it happened in.
     """
-    clock = _Clock(report)
-    material = _gather(domain, config, request, clock, seed=seed)
-    learnt = _learn(domain, config, material.prepared, folder, clock, seed=seed)
-    export = _export(domain, config, material.prepared, learnt, clock, seed=seed)
+    clock = Clock(report)
+    material = gather(domain, config, request, clock, seed=seed)
+    learnt = learn(domain, config, material.prepared, clock, seed=seed, log=folder.path("training.csv"))
+    export = export_ladder(domain, config, material.prepared, learnt, clock, seed=seed)
     with clock.stage("evaluate"):
-        measured = _measure(domain, config, material.prepared, learnt, export, seed=seed)
+        measured = measure(domain, config, material.prepared, learnt, export, seed=seed)
     with clock.stage("verify"):
-        card = _card(domain, config, material, learnt, measured.figures)
-        contents = _device_files(export, card, domain.golden(material.prepared, learnt.answers), config)
-        verification = _write_device_files(folder, domain, contents, export)
+        card = card_of(domain, config, material, learnt, measured.figures)
+        contents = device_files(export, card, domain.golden(material.prepared, learnt.answers), config)
+        verification = _write_files(folder, domain, contents, export)
         learnt.fitted.model.save(folder.path("model.keras"))
     with clock.stage("report"):
         sizes = {name: len(content) for name, content in contents.items()}
@@ -80,7 +80,8 @@ def run(
     return Outcome(folder.finish(facts), summary(composed), export.chosen.recipe if export.chosen else None)
 
 
-def _gather(domain: Domain, config: Any, request: Request, clock: _Clock, *, seed: int) -> Material:
+def gather(domain: Domain, config: Any, request: Request, clock: Clock, *, seed: int) -> Material:
+    """Load or synthesize data, split and audit them, and make the model inputs."""
     with clock.stage("load"):
         data = domain.load(request, config, report=clock.say) if request.path else domain.synthesize(config, seed=seed)
         clock.say(f"{len(data):,} rows from {data.source}", *data.notes)
@@ -96,9 +97,12 @@ def _gather(domain: Domain, config: Any, request: Request, clock: _Clock, *, see
     return Material(data, splits, findings, prepared)
 
 
-def _learn(domain: Domain, config: Any, prepared: Prepared, folder: RunFolder, clock: _Clock, *, seed: int) -> Learnt:
+def learn(
+    domain: Domain, config: Any, prepared: Prepared, clock: Clock, *, seed: int, log: Path | None = None
+) -> Learnt:
+    """Fit the network, choose its threshold on validation, and fit the rivals; ``log`` is a CSV of the epochs."""
     with clock.stage("fit"):
-        fitted = domain.fit(prepared, config, seed=seed, report=clock.say, log=folder.path("training.csv"))
+        fitted = domain.fit(prepared, config, seed=seed, report=clock.say, log=log)
     with clock.stage("decide"):
         network = predictor(fitted.model)
         answers = network(prepared.validation.inputs)
@@ -110,7 +114,10 @@ def _learn(domain: Domain, config: Any, prepared: Prepared, folder: RunFolder, c
     return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
 
 
-def _export(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clock: _Clock, *, seed: int) -> Export:
+def export_ladder(
+    domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clock: Clock, *, seed: int
+) -> Export:
+    """Climb the export ladder on validation and choose the smallest rung inside the budget."""
     with clock.stage("export"):
         rungs = climb(
             learnt.fitted.model,
@@ -126,7 +133,7 @@ def _export(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, clo
     return Export(rungs, chosen)
 
 
-def _measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, export: Export, *, seed: int) -> Measured:
+def measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, export: Export, *, seed: int) -> Measured:
     """Read the test split: every predictor's answers, figures and verdict, once all choices are made."""
     predictors, test = dict(learnt.predictors), prepared.test
     thresholds = {
@@ -149,7 +156,7 @@ def _measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, ex
     primary = {name: metrics[domain.primary_metric] for name, metrics in statistics.items()}
     verdict = judge(primary, higher_is_better=domain.higher_is_better, seed=seed)
     parity = compare_outputs(outputs[KERAS], outputs[DEVICE], decision=learnt.decision) if DEVICE in outputs else None
-    return Measured(predictors, outputs, figures, verdict, parity)
+    return Measured(predictors, thresholds, outputs, figures, verdict, parity)
 
 
 def _every_signature(engine: Engine, domain: Domain) -> Predictor:
@@ -206,7 +213,8 @@ def _spread(rows: int, wanted: int) -> np.ndarray:
     return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
 
 
-def _card(domain: Domain, config: Any, material: Material, learnt: Learnt, figures: Mapping[str, Figures]) -> Card:
+def card_of(domain: Domain, config: Any, material: Material, learnt: Learnt, figures: Mapping[str, Figures]) -> Card:
+    """Return what the device files say about themselves, with the figures of the one that ships."""
     told = domain.describe(material.data, material.prepared, config, threshold=learnt.threshold)
     device = figures.get(DEVICE, {})
     return Card(
@@ -230,7 +238,7 @@ def _data_facts(data: Any) -> dict[str, Any]:
     return {"rows": len(data), "source": Path(data.source).name, "fingerprint": data.fingerprint}
 
 
-def _device_files(export: Export, card: Card, golden: Arrays, config: Any) -> dict[str, bytes]:
+def device_files(export: Export, card: Card, golden: Arrays, config: Any) -> dict[str, bytes]:
     """Return the assembled files by place: every rung's, the chosen one's and its server form."""
     made = {
         f"export/{rung.recipe}.tflite": assemble(rung.content, _for_rung(card, rung, export), golden)
@@ -251,7 +259,7 @@ def _for_rung(card: Card, rung: Rung, export: Export) -> Card:
     return replace(card, recipe=rung.recipe, metrics=card.metrics if rung is export.chosen else {})
 
 
-def _write_device_files(
+def _write_files(
     folder: RunFolder, domain: Domain, contents: Mapping[str, bytes], export: Export
 ) -> Verification | None:
     for name, content in contents.items():
@@ -259,7 +267,7 @@ def _write_device_files(
     return verify(folder.path(f"{domain.name}.tflite")) if export.chosen else None
 
 
-class _Clock:
+class Clock:
     """Names the stage in progress and in errors, and keeps the time each took."""
 
     def __init__(self, report: Progress) -> None:
@@ -272,6 +280,7 @@ class _Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, and name it in errors."""
         self._report(f"[{name}]")
         start = time.perf_counter()
         try:

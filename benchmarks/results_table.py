@@ -13,7 +13,13 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- results:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-TITLES = {"auc": "AUC ROC", "average_precision": "AP", "cp@100": "CP@100"}
+TITLES = {
+    "auc": "AUC ROC", "average_precision": "AP", "cp@100": "CP@100", "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity", "coverage": "conformal coverage", "calibration_error": "calibration error",
+}  # fmt: skip
+LOWER_IS_BETTER = ("calibration_error",)
+NO_CONTEST = ("coverage",)  # nearer to its aim is better, not higher
 NAMES = {"tflite": "**edgekit, `.tflite`**", "keras": "edgekit, Keras"}
 RATIOS = {
     "windows_vs_pandas": "all features of the whole file, against pandas groupby-rolling for its part of them",
@@ -21,6 +27,9 @@ RATIOS = {
     "batch_vs_keras": "rows a second of the server file, against Keras `predict` as it is called",
     "batch_vs_keras_same_batch": "the same, with Keras `predict` in equally large batches",
     "import_vs_tensorflow": "time to import the runtime, against `import tensorflow`",
+    "keras_predict_vs_tflite": "one image through Keras `predict`, against the device file",
+    "tflite_vs_float32": "one image through the shipped file, against the float32 file",
+    "explain_bytes": "bytes with the heat map's signature, against without it",
 }
 
 
@@ -30,8 +39,14 @@ def write(readme: str) -> str:
 
 
 def tables(results: Mapping[str, Any]) -> str:
-    """Return the Markdown of one results file: figures, published figures, speed, size."""
-    parts = [
+    """Return the Markdown of one results file."""
+    return "\n\n".join(LAYOUTS[results["domain"]](results))
+
+
+def _fraud(results: Mapping[str, Any]) -> list[str]:
+    """Lay out figures, published figures, speed, size."""
+    peak = results["memory"]["load_and_features_peak_bytes"]
+    return [
         "Training weeks from 2018-07-04 to 2018-07-25:",
         _ahead(results["table"]),
         _figures(results["table"], {}),
@@ -41,9 +56,30 @@ def tables(results: Mapping[str, Any]) -> str:
         _figures(results["table_book_folds"], results["published"]),
         _verdict(results["verdict_book_folds"]),
         _ratios(results["ratios"]),
-        _size(results),
+        f"{_size(results['export'])} Reading the file and making all features takes at most {peak / 1e9:.1f} GB.",
     ]
-    return "\n\n".join(parts)
+
+
+def _imaging(results: Mapping[str, Any]) -> list[str]:
+    """Lay out figures, published figures, refusals of foreign images, heat map, speed, size."""
+    kinds = {kind: share for kind, share in results["foreign"].items() if not kind.endswith("of the seeds")}
+    lines = ["| foreign images | refused (mean of the seeds) | lowest |", "| --- | --- | --- |"]
+    lines += [
+        f"| {kind} | {share:.3f} | {results['foreign'][f'{kind}, lowest of the seeds']:.3f} |"
+        for kind, share in kinds.items()
+    ]
+    refused, heat = results["table"]["tflite"]["refused"], results["heat_map"]
+    return [
+        _ahead(results["table"]),
+        _figures(results["table"], results["published"]),
+        _verdict(results["verdict"]),
+        "\n".join(lines),
+        f"Of the test images themselves {refused['value']:.3f} ± {refused['sd']:.3f} are refused. On the synthetic set "
+        f"{heat['inside']:.2f} of the heat map lies inside the planted lesions, {heat['times_chance']:.1f} times what "
+        "chance would put there.",
+        _ratios(results["ratios"]),
+        _size(results["export"]),
+    ]
 
 
 def _ahead(table: Mapping[str, Any]) -> str:
@@ -52,16 +88,26 @@ def _ahead(table: Mapping[str, Any]) -> str:
         f"{name} in {title} ({row[metric]['value']:.3f} to {table['tflite'][metric]['value']:.3f})"
         for metric, title in TITLES.items()
         for name, row in table.items()
-        if name not in NAMES and metric in row and row[metric]["value"] > table["tflite"][metric]["value"]
+        if name not in NAMES and metric in row and _is_ahead(metric, row, table["tflite"])
     ]
     return f"Ahead of the `.tflite`: {', '.join(rivals)}." if rivals else "No rival is ahead of the `.tflite`."
+
+
+def _is_ahead(metric: str, rival: Mapping[str, Any], device: Mapping[str, Any]) -> bool:
+    if metric in NO_CONTEST:
+        return False
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return bool(sign * rival[metric]["value"] > sign * device[metric]["value"])
 
 
 def _figures(table: Mapping[str, Any], published: Mapping[str, Any]) -> str:
     metrics = [metric for metric in TITLES if metric in next(iter(table.values()))]
     lines = [["system", *(TITLES[metric] for metric in metrics)], ["---"] * (len(metrics) + 1)]
     lines += [[NAMES.get(name, name), *(_cell(row[metric]) for metric in metrics)] for name, row in table.items()]
-    lines += [[f"{name}, published", *(f"{row[metric]:.3f}" for metric in metrics)] for name, row in published.items()]
+    lines += [
+        [f"{name}, published", *(f"{row[metric]:.3f}" if metric in row else "" for metric in metrics)]
+        for name, row in published.items()
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -83,18 +129,18 @@ def _ratios(ratios: Mapping[str, float]) -> str:
     return "\n".join(lines)
 
 
-def _size(results: Mapping[str, Any]) -> str:
-    export, peak = results["export"], results["memory"]["load_and_features_peak_bytes"]
+def _size(export: Mapping[str, Any]) -> str:
     return (
         f"The gate ships `{export['chosen']}`: {export['bytes'] / 1000:.0f} kB, card and golden vectors included, "
-        f"{export['bytes'] / export['float32_bytes']:.2f} of float32. Reading the file and making all features takes "
-        f"at most {peak / 1e9:.1f} GB."
+        f"{export['bytes'] / export['float32_bytes']:.2f} of float32."
     )
 
 
 def _results(domain: str) -> Any:
     return json.loads((ROOT / "benchmarks" / "results" / f"{domain}.json").read_text())
 
+
+LAYOUTS = {"finance_fraud": _fraud, "healthcare_imaging": _imaging}
 
 if __name__ == "__main__":
     path = ROOT / "README.md"

@@ -209,7 +209,7 @@ def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Seque
     """
 
     def draw(*cells: Axes) -> None:
-        for number, axes in enumerate(cells):
+        for number, axes in enumerate(cells[: len(rows) * len(columns)]):
             row, column = divmod(number, len(columns))
             image = rows[row][1][column]
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -220,9 +220,10 @@ def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Seque
             if row == 0:
                 axes.set_title(_name(columns[column]), fontsize=9)
             if column == 0:
-                axes.set_ylabel(rows[row][0], rotation=0, ha="right", va="center", fontsize=8)
+                axes.set_ylabel(_lines(rows[row][0]), rotation=0, ha="right", va="center", fontsize=8)
 
-    return _draw(draw, height=1.55 * len(rows) + 0.3, panels=(1.0,) * len(columns), rows=len(rows))
+    height = 1.55 * max(len(rows), 1) + 0.3
+    return _draw(draw, height=height, panels=(1.0,) * len(columns), rows=max(len(rows), 1))
 
 
 def score_histogram(scores: np.ndarray, target: np.ndarray, *, threshold: float | None = None, bins: int = 40) -> str:
@@ -284,6 +285,10 @@ def _name(text: str) -> str:
     return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
+def _lines(text: str) -> str:
+    return "\n".join(_name(line) for line in text.split("\n"))
+
+
 def _relative_steps(values: np.ndarray) -> np.ndarray:
     known = values[np.isfinite(values)]
     spread = float(np.ptp(known)) if len(known) else 0.0
@@ -312,6 +317,8 @@ def _svg(figure: Any) -> str:
     figure.savefig(buffer, format="svg", metadata=nothing, facecolor="white")
     text = buffer.getvalue()
     text = re.sub(r"<!--.*?-->\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    # A picture is named by its pixels, so one drawn twice would put an id on the page twice.
+    text = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", text)
     # matplotlib's sheet is a rule for "*", which inside a page would style the page.
     text, found = re.subn(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
     style = ' stroke-linejoin="round" stroke-linecap="butt"' if found else ""

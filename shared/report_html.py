@@ -101,16 +101,16 @@ def _clean(element: ElementTree.Element, prefix: str) -> None:
     for name, value in attributes.items():
         if name not in _ATTRIBUTES:
             raise _refused(f"the attribute {name}={value!r}")
-        if name == "href" and not value.startswith("#") and not _is_picture(element, value):
+        if name == "href" and not _is_inside(element, value):
             raise _refused(f"a reference to {value!r}")
         if re.search(r"url\((?!#)|@import|expression|\\", value, flags=re.IGNORECASE):
             raise _refused(f"{name}={value!r}")
         element.set(name, _prefixed(name, value, prefix))
 
 
-def _is_picture(element: ElementTree.Element, reference: str) -> bool:
-    """Tell whether an image element holds its pixels itself; a browser runs nothing in a PNG."""
-    return element.tag == "image" and _PICTURE.fullmatch(reference) is not None
+def _is_inside(element: ElementTree.Element, reference: str) -> bool:
+    """Tell whether an image holds its own pixels, in which a browser runs nothing, or another element points inside."""
+    return _PICTURE.fullmatch(reference) is not None if element.tag == "image" else reference.startswith("#")
 
 
 def _prefixed(name: str, value: str, prefix: str) -> str:

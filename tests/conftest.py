@@ -67,6 +67,22 @@ def tiny_server_content(tiny_model: keras.Model) -> bytes:
 
 
 @pytest.fixture(scope="session")
+def viewed_content(tiny_model: keras.Model) -> bytes:
+    """Return the batch-1 float32 ``.tflite`` whose ``parts`` are had under ``explain``."""
+    from edgekit.tflite_export.convert import convert
+
+    return convert(tiny_model, views={"explain": ("parts",)})
+
+
+@pytest.fixture(scope="session")
+def viewed_server_content(tiny_model: keras.Model) -> bytes:
+    """Return the free-batch float32 ``.tflite`` whose ``parts`` are had under ``explain``."""
+    from edgekit.tflite_export.convert import convert
+
+    return convert(tiny_model, profile="server", views={"explain": ("parts",)})
+
+
+@pytest.fixture(scope="session")
 def tiny_card() -> Card:
     """Return a card that fits the tiny network."""
     country = Field("country", vocabulary=("unknown", "DE", "FR"))

@@ -99,6 +99,36 @@ def test_the_tone_is_that_of_the_worst_news(given: Any, tone: Tone) -> None:
     assert evidence._tone(given) == tone
 
 
+# === The domain's own sections ===
+
+
+@pytest.mark.parametrize(
+    ("names", "featured"), [(["keras", "trees"], "keras"), (["keras", "trees", "tflite"], "tflite")]
+)
+def test_the_domain_sees_all_answers_and_may_ask_the_predictor_that_counts(names: list[str], featured: str) -> None:
+    seen: dict[str, Any] = {}
+
+    def illustrate(outputs: Any, prepared: Any, threshold: Any, config: Any, *, predict: Any) -> tuple[str, ...]:
+        seen.update(outputs=outputs, prepared=prepared, threshold=threshold, config=config, predict=predict)
+        return ("own",)
+
+    measured = SimpleNamespace(
+        outputs={name: f"answers of {name}" for name in names}, predictors={name: f"predictor {name}" for name in names}
+    )
+    given: Any = SimpleNamespace(
+        domain=SimpleNamespace(illustrate=illustrate),
+        material=SimpleNamespace(prepared="prepared"),
+        learnt=SimpleNamespace(threshold="threshold"),
+        config="config",
+        measured=measured,
+    )
+    assert evidence._own_sections(given) == ("own",)
+    assert next(iter(seen["outputs"])) == featured and seen.pop("outputs") == measured.outputs
+    assert seen == {
+        "prepared": "prepared", "threshold": "threshold", "config": "config", "predict": f"predictor {featured}",
+    }  # fmt: skip
+
+
 # === The model card ===
 
 

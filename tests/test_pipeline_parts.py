@@ -1,7 +1,8 @@
-"""The pipeline's own decisions: golden rows, rows evenly spread, and who is compared with whom."""
+"""The pipeline's own decisions: whose threshold, which answers, rows evenly spread, and who is compared with whom."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,73 +10,168 @@ import numpy as np
 import pytest
 
 from edgekit import pipeline
-from edgekit.shared.domain import Examples
+from edgekit.evidence import Export, Learnt, Material
+from edgekit.shared.decisions import Threshold
+from edgekit.shared.domain import Arrays, Description, Examples, Prepared, Request
 from edgekit.shared.estimates import Statistic, mean_statistic
+from edgekit.shared.splits import Splits
+from edgekit.tflite_export.card import Card, Decision
+from edgekit.tflite_export.gate import Rung
 
-DOMAIN: Any = SimpleNamespace(score_output="score")
 UNITS = np.arange(200)
+CHOSEN = Threshold(33 / 64, "fixed", {})
+Inputs = dict[str, np.ndarray]
 
 
-# === Golden rows ===
+def constant(value: float) -> Any:
+    """Return a predictor that scores its inputs from 0 to ``value``."""
+    return lambda inputs: {"score": np.linspace(0, value, len(inputs["numeric"]), dtype=np.float32)[:, None]}
 
 
-def examples(rows: int) -> tuple[dict[str, np.ndarray], Examples]:
-    """Return scores in no order, and rows of which no two hold the same value in any column."""
-    inputs = {
-        "numeric": np.arange(rows * 3, dtype=np.float32).reshape(rows, 3),
-        "codes": np.arange(1, 1 + rows * 2, dtype=np.int32).reshape(rows, 2),
-        "history": np.arange(rows * 12, dtype=np.float32).reshape(rows, 4, 3),
-    }
-    score = np.random.default_rng(0).permutation(rows).astype(np.float32)
-    return {"score": score[:, None]}, Examples(inputs, np.zeros(rows))
+def evaluate(
+    outputs: Arrays, given: Examples, config: Any, *, threshold: Threshold | None = None
+) -> dict[str, Statistic]:
+    """Return the mean score, and the share that reaches a threshold where there is one."""
+    score, units = outputs["score"].reshape(-1).astype(np.float64), np.arange(len(given))
+    figures = {"mean": mean_statistic(score, units)}
+    return figures if threshold is None else {**figures, "share": mean_statistic(score >= threshold.value, units)}
+
+
+def decide(outputs: Arrays, given: Examples, config: Any) -> Threshold:
+    """Choose the median of what was seen on validation, which has 40 rows; the test split has 20."""
+    if len(given) != 40:
+        raise AssertionError("a threshold is chosen on validation")
+    return Threshold(float(np.median(outputs["score"])), "median", {})
+
+
+DOMAIN: Any = SimpleNamespace(
+    name="tiny",
+    title="A network for tests",
+    score_output="score",
+    primary_metric="mean",
+    higher_is_better=True,
+    views={"explain": ("parts",)},
+    guards={"share": 0.02},
+    evaluate=evaluate,
+    decide=decide,
+)
 
 
 @pytest.fixture
-def golden() -> dict[str, np.ndarray]:
-    return pipeline._golden(*examples(100), DOMAIN)
+def prepared(tiny_inputs: Inputs) -> Prepared:
+    """Return 40 rows to train on and to validate with, and 20 to test."""
+    whole = Examples(tiny_inputs, np.zeros(40))
+    return Prepared(None, whole, whole, whole.take(slice(20)))
 
 
-def flat(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Return (row, value): all inputs of a row side by side."""
-    return np.concatenate([values.reshape(len(values), -1) for values in arrays.values()], axis=1, dtype=np.float64)
+@pytest.fixture
+def learnt(tiny_model: Any, prepared: Prepared) -> Learnt:
+    """Return the tiny network with a threshold that ``decide`` would not choose, and two rivals."""
+
+    def network(inputs: Arrays) -> Inputs:
+        return {name: values.numpy() for name, values in tiny_model(inputs, training=False).items()}
+
+    predictors = {"keras": network, "low": constant(0.1), "high": constant(1.0)}
+    fitted: Any = SimpleNamespace(model=tiny_model)
+    answers = network(prepared.validation.inputs)
+    return Learnt(fitted, answers, CHOSEN, Decision("score", CHOSEN.value, "fixed"), predictors)
 
 
-def test_no_golden_row_is_a_real_row(golden: dict[str, np.ndarray]) -> None:
-    rows = flat(golden)[:-1]
-    real = flat(dict(examples(100)[1].inputs))
-    shared = (rows[:, None, :] == real[None, :, :]).sum(axis=2)  # no value occurs in two rows
-    assert rows.shape == (pipeline.GOLDEN_ROWS - 1, 17)
-    assert shared.sum() == rows.size and shared.max() < 8
+def shipped(content: bytes, server: bytes | None = None) -> Export:
+    rung = Rung("float32", len(content), None, True, "", content=content, server_content=server)
+    return Export((rung,), rung)
 
 
-def test_golden_values_are_those_of_rows_from_the_lowest_to_the_highest_score(golden: dict[str, np.ndarray]) -> None:
-    answers, real = examples(100)
-    order = np.argsort(answers["score"][:, 0])
-    used = order[pipeline._spread(100, pipeline.GOLDEN_ROWS - 1)]
-    assert {order[0], order[-1]} <= set(used)
-    np.testing.assert_array_equal(np.sort(flat(golden)[:-1], axis=0), np.sort(flat(real.take(used).inputs), axis=0))
+# === Thresholds and answers ===
 
 
-def test_the_last_golden_row_misses_everything(golden: dict[str, np.ndarray]) -> None:
-    assert np.isnan(golden["numeric"][-1]).all() and np.isnan(golden["history"][-1]).all()
-    assert golden["codes"][-1].tolist() == [0, 0]
-    assert not any(np.isnan(golden[name][:-1]).any() for name in golden)
+def test_every_rival_is_measured_at_the_threshold_it_chose_on_validation(prepared: Prepared, learnt: Learnt) -> None:
+    found = pipeline.measure(DOMAIN, None, prepared, learnt, Export((), None), seed=0)
+    assert {name: found.thresholds[name].value for name in ("low", "high")} == pytest.approx({"low": 0.05, "high": 0.5})
+    assert found.figures["low"]["share"].value == found.figures["high"]["share"].value == 0.5
 
 
-def test_golden_rows_keep_types_and_repeat(golden: dict[str, np.ndarray]) -> None:
-    again = pipeline._golden(*examples(100), DOMAIN)
-    assert {name: (values.dtype.name, values.shape) for name, values in golden.items()} == {
-        "numeric": ("float32", (24, 3)),
-        "codes": ("int32", (24, 2)),
-        "history": ("float32", (24, 4, 3)),
-    }
-    assert all(golden[name].tobytes() == again[name].tobytes() for name in golden)
+@pytest.mark.parametrize("device", [False, True])
+def test_the_network_and_its_device_file_are_measured_at_the_threshold_of_the_card(
+    prepared: Prepared, learnt: Learnt, viewed_content: bytes, device: bool
+) -> None:
+    export = shipped(viewed_content) if device else Export((), None)
+    found = pipeline.measure(DOMAIN, None, prepared, learnt, export, seed=0)
+    networks = ("keras", "tflite") if device else ("keras",)
+    assert {name for name in found.predictors if found.thresholds[name] is CHOSEN} == set(networks)
+    expected = (found.outputs["keras"]["score"] >= CHOSEN.value).mean()
+    assert 0 < expected < 1 and expected != 0.5  # which the median would give
+    assert [found.figures[name]["share"].value for name in networks] == pytest.approx([expected] * len(networks))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 22, 23, 24])
-def test_few_rows_give_few_golden_rows(rows: int) -> None:
-    made = pipeline._golden(*examples(rows), DOMAIN)
-    assert {len(values) for values in made.values()} == {min(rows, 23) + 1}
+@pytest.mark.parametrize("server", [False, True])
+def test_the_device_file_answers_with_its_views_too(
+    prepared: Prepared, learnt: Learnt, viewed_content: bytes, viewed_server_content: bytes, server: bool
+) -> None:
+    export = shipped(viewed_content, viewed_server_content if server else None)
+    found = pipeline.measure(DOMAIN, None, prepared, learnt, export, seed=0)
+    assert found.parity is not None and set(found.parity.by_output) == {"score", "parts"}
+    assert found.parity.max_abs_error < 1e-5
+    again = found.predictors["tflite"](prepared.test.take(slice(3)).inputs)
+    np.testing.assert_allclose(again["parts"], found.outputs["keras"]["parts"][:3], atol=1e-5)
+
+
+def test_guards_are_figures_at_the_chosen_threshold(prepared: Prepared, learnt: Learnt) -> None:
+    validation = pipeline._validation(DOMAIN, None, prepared, learnt, 0)
+    (guard,) = validation.guards.values()
+    outputs = {"score": np.array([[0.2], [CHOSEN.value], [0.9], [0.51], [0.1]] * 8, np.float32)}
+    assert (list(validation.guards), guard.allowed, guard.figure(outputs)) == (["share"], 0.02, 0.4)
+    assert validation.primary(outputs).compute(None) == pytest.approx(float(outputs["score"].mean()))
+
+
+def test_the_ladder_is_told_of_views_and_guards(
+    prepared: Prepared, learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+
+    def climb(model: Any, validation: Any, **settings: Any) -> tuple[Rung, ...]:
+        told.update(settings, guards=set(validation.guards))
+        return ()
+
+    export = SimpleNamespace(recipes=("float32",), max_drop=0.1, max_bytes=None, max_latency_ms=None)
+    monkeypatch.setattr(pipeline, "climb", climb)
+    clock = pipeline.Clock(lambda line: None)
+    pipeline.export_ladder(DOMAIN, SimpleNamespace(export=export), prepared, learnt, clock, seed=0)
+    assert (told["views"], told["guards"]) == ({"explain": ("parts",)}, {"share"})
+
+
+class Rows(list[int]):
+    """Data of three rows."""
+
+    source, fingerprint, notes = "rows.csv", "f", ()
+
+
+def test_loading_says_what_it_does(prepared: Prepared) -> None:
+    def load(request: Request, config: Any, *, report: Any) -> Rows:
+        report("reading one")
+        return Rows([1, 2, 3])
+
+    splits = Splits(np.array([0]), np.array([1]), np.array([2]), "by row")
+    domain: Any = SimpleNamespace(
+        load=load, split=lambda *_, seed: splits, audit=lambda *_: [], prepare=lambda *_: prepared
+    )
+    said: list[str] = []
+    pipeline.gather(domain, None, Request(Path("rows.csv")), pipeline.Clock(said.append), seed=0)
+    assert said[:3] == ["[load]", "reading one", "3 rows from rows.csv"]
+
+
+def test_the_card_is_told_the_threshold(prepared: Prepared, learnt: Learnt, tiny_card: Card) -> None:
+    def describe(data: Any, prepared: Prepared, config: Any, *, threshold: Threshold) -> Description:
+        settings = {"point": threshold.value}
+        return Description(tiny_card.inputs, tiny_card.outputs, tiny_card.labels, "u", "MIT", (), settings)
+
+    domain: Any = SimpleNamespace(**vars(DOMAIN), describe=describe)
+    material: Any = Material(Rows([1, 2, 3]), None, (), prepared)  # type: ignore[arg-type]
+    card = pipeline.card_of(domain, None, material, learnt, {})
+    assert (card.settings, card.decision) == ({"point": CHOSEN.value}, learnt.decision)
+
+
+# === Rows ===
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,7 +107,7 @@ def save(
     batch = 1 if choose("profile", profile, PROFILES) == "device" else None
     for name, part in models.items():
         require_exportable(part, name=name)
-    _require_views(model, views or {})
+    _require_views(model, views or {}, taken=models)
     layers = {layer.name for part in models.values() for layer in part._flatten_layers(include_self=False)}
     saved = SavedNetwork(folder, tuple(models), tuple(sorted(layers)), views or {})
     archive = require("keras", extra="train").export.ExportArchive()
@@ -179,12 +179,18 @@ def require_exportable(model: keras.Model, *, name: str) -> None:
         )
 
 
-def _require_views(model: keras.Model, views: Views) -> None:
-    moved = [output for outputs in views.values() for output in outputs]
-    if not set(moved) < set(model.output) or len(set(moved)) < len(moved):
+def _require_views(model: keras.Model, views: Views, *, taken: Collection[str]) -> None:
+    twice = sorted(set(views) & set(taken))
+    if twice:
         raise ExportError(
-            f"Found views on the outputs {sorted(moved)}, expected each once and fewer than all of the model's outputs "
-            f"{sorted(model.output)}: predict must keep one."
+            f"Found views called {', '.join(twice)}, which are signatures already. Expected names of their own. "
+            "Rename the views."
+        )
+    moved = [output for outputs in views.values() for output in outputs]
+    if not set(moved) < set(model.output) or len(set(moved)) < len(moved) or not all(views.values()):
+        raise ExportError(
+            f"Found views on the outputs {sorted(moved)}, expected each once, one or more a view, and fewer than all "
+            f"of the model's outputs {sorted(model.output)}: predict must keep one. Name other outputs."
         )
 
 

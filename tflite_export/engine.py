@@ -57,11 +57,7 @@ class Engine:
             self._set, self._get = self._interpreter.set_tensor, self._interpreter.get_tensor
             self._invoke = self._interpreter.invoke
             # Plain tensor access reaches the first subgraph alone. edgekit puts `predict` and its views there.
-            self._direct = {
-                name: _indices(self._interpreter.get_signature_runner(name).get_output_details())
-                for name, entry in self._signatures.items()
-                if entry.subgraph == 0
-            }
+            self._direct = self._reached_directly()
             self._outputs = self._direct.get(PREDICT, ())
             self._inputs: tuple[tuple[str, int, Any, tuple[int, ...]], ...] = ()
             self._expect(max(_batch(self._signatures[PREDICT]), 1))
@@ -122,6 +118,8 @@ class Engine:
     def _call(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
         try:
             if signature not in self._direct:
+                if self._signatures[signature].subgraph == 0:
+                    self._inputs = ()  # its own inputs may resize what `predict` shares with it
                 return dict(self._interpreter.get_signature_runner(signature)(**inputs))
             self._expect(len(next(iter(inputs.values()))))
             for name, index, _, _ in self._inputs:
@@ -130,6 +128,16 @@ class Engine:
         except _REFUSALS as error:
             raise _failed(error) from error
         return {name: self._get(index) for name, index in self._direct[signature]}
+
+    def _reached_directly(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """Return the outputs of ``predict`` and of each signature that is the same graph with the same inputs."""
+        found = {}
+        for name, entry in self._signatures.items():
+            if entry.subgraph == self._signatures[PREDICT].subgraph == 0:
+                runner = self._interpreter.get_signature_runner(name)
+                if sorted(_indices(runner.get_input_details())) == sorted(self._input_indices):
+                    found[name] = _indices(runner.get_output_details())
+        return found
 
     def _expect(self, rows: int) -> None:
         """Make the interpreter ready for ``rows`` examples per call."""

@@ -131,7 +131,7 @@ def _measure(content: bytes, server_content: bytes | None, validation: Validatio
     with quiet():  # the interpreter announces its delegate once per process
         engine = Engine(content)
     outputs, alike = _outputs(engine, server_content, validation.inputs)
-    reference = {name: validation.reference_outputs[name] for name in outputs}
+    reference = _reference(outputs, validation)
     parity = compare_outputs(reference, outputs, decision=validation.decision)
     one = {name: values[:_CHECK_ROWS] for name, values in validation.inputs.items()}
     speed = latency(engine, one, calls=_LATENCY_CALLS)
@@ -145,13 +145,18 @@ def _measure(content: bytes, server_content: bytes | None, validation: Validatio
 
 def metric_drop(outputs: dict[str, np.ndarray], validation: Validation) -> Estimate:
     """Return by how much the primary metric is worse than Keras, resampled over the same units."""
-    reference = {name: validation.reference_outputs[name] for name in outputs}
+    reference = _reference(outputs, validation)
     before, after = validation.primary(reference), validation.primary(outputs)
     if compare_outputs(reference, outputs).max_abs_error == 0.0:
         return Estimate(0.0, 0.0, 0.0, len(np.unique(before.units)))
     if not validation.higher_is_better:
         before, after = after, before
     return paired_difference(before, after, draws=200, seed=validation.seed, level=0.95)
+
+
+def _reference(outputs: dict[str, np.ndarray], validation: Validation) -> dict[str, np.ndarray]:
+    """Return what Keras gives for the outputs that a device file answers ``predict`` with."""
+    return {name: values for name, values in validation.reference_outputs.items() if name in outputs}
 
 
 def _outputs(device: Engine, server_content: bytes | None, inputs: Arrays) -> tuple[dict[str, np.ndarray], bool]:

@@ -7,6 +7,7 @@ it, and pickled objects are refused.
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from .scans import Scans
 
 MAX_ARCHIVE_BYTES = 2**32  # unpacked; the set is held in memory
 MAX_MEMBERS = 100
+_HEADER_BYTES = 2**16  # numpy's own are far shorter
 PARTS = ("train", "val", "test")  # in the order of the codes in ``Scans.split``
 OPTIONAL_PART = "val"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
@@ -75,8 +77,9 @@ def read_archive(path: Path, config: ReadingConfig) -> Scans:
 def fingerprint(images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> str:
     """Return the sha256 of a set: the same images, labels and classes always give the same digits."""
     digest = hashlib.sha256(repr((images.shape, labels.shape, classes)).encode())
-    for start in range(0, len(images), 1024):
-        digest.update(images[start : start + 1024].tobytes())
+    step = max(1, 2**20 // max(1, images[:1].nbytes))  # of a mapped file only a little is held in memory at a time
+    for start in range(0, len(images), step):
+        digest.update(images[start : start + step].tobytes())
     digest.update(labels.tobytes())
     return digest.hexdigest()
 
@@ -125,25 +128,37 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, np.ndarray
 
 def _array(file: IO[bytes], size: int) -> np.ndarray:
     """Read one ``.npy`` member of ``size`` bytes; its header must announce exactly the bytes that follow."""
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise ValueError(f"found version {version} of the .npy format, expected 1.0 or 2.0")
-    shape, fortran, dtype = readers[version](file)
+    start = file.read(_HEADER_BYTES)
+    shape, fortran, dtype, offset = _array_header(start)
     if dtype.hasobject:
         raise ValueError("found Python objects, expected numbers or text; reading them could run foreign code")
-    here = size - file.tell()
     announced = dtype.itemsize
     for edge in shape:  # as Python's own integers, which do not overflow
         announced *= edge
-    if announced != here or min(shape, default=0) < 0:
-        raise ValueError(f"its header announces {announced:,} bytes, found {here:,}")
-    content = bytearray(file.read(here))
-    if len(content) != here:
-        raise ValueError(f"cut short: found {len(content):,} bytes of {here:,}")
-    if not dtype.itemsize:
+    if announced != size - offset or min(shape, default=0) < 0:
+        raise ValueError(f"its header announces {announced:,} bytes, found {size - offset:,}")
+    content = np.empty(size - offset, dtype=np.uint8)
+    filled = min(len(start) - offset, len(content))
+    content[:filled] = np.frombuffer(start, np.uint8)[offset : offset + filled]
+    while filled < len(content) and (got := file.readinto(content.data[filled:])):  # type: ignore[attr-defined]
+        filled += got
+    if filled < len(content):
+        raise ValueError(f"cut short: found {filled:,} bytes of {len(content):,}")
+    if not content.size:
         return np.zeros(shape, dtype)
-    return np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    return content.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _array_header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, order, type and the place of the first value."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    buffer = io.BytesIO(start)
+    try:
+        version = np.lib.format.read_magic(buffer)
+        shape, fortran, dtype = readers[version](buffer)
+    except Exception as error:  # numpy parses the header as Python, which fails in many ways
+        raise ValueError("its header is damaged or of another version, expected .npy 1.0 or 2.0") from error
+    return shape, fortran, dtype, buffer.tell()
 
 
 # === The contract ===

@@ -108,25 +108,26 @@ def _across_splits(scans: Scans, splits: Splits, copies: Copies, chosen: str) ->
         advice = "a split by group should not do this: report it as a bug"
     elif scans.patient is not None:
         advice = "re-split with --set data.split=patient, and correct the manifest where copies name different patients"
-    for later, earlier in (("test", "train"), ("validation", "train"), ("test", "validation")):
-        rows = parts[later]
-        exact = np.isin(copies.exact[rows], copies.exact[parts[earlier]])
-        near = np.isin(copies.near[rows], copies.near[parts[earlier]]) & ~exact
+    for later, earlier in (("test", ("train", "validation")), ("validation", ("train",))):
+        rows, seen = parts[later], np.concatenate([parts[name] for name in earlier])
+        exact = np.isin(copies.exact[rows], copies.exact[seen])
+        near = np.isin(copies.near[rows], copies.near[seen]) & ~exact
         count = int(exact.sum() + near.sum())
         if not count:
             continue
-        severe: Severity = "error" if (later, earlier) == ("test", "train") else "warning"
+        first = next(name for name in earlier if np.isin(copies.near[rows], copies.near[parts[name]]).any())
+        severe: Severity = "error" if (later, first) == ("test", "train") else "warning"
         use = (
             "Figures with and without them are in the report"
             if later == "test"
             else "Thresholds and epochs are chosen on images that are known already"
         )
         detail = (
-            f"{count} of {len(rows)} {later} images ({count / len(rows):.1%}) have a copy in {earlier}: {exact.sum()} "
+            f"{count} of {len(rows)} {later} images ({count / len(rows):.1%}) have a copy in {' or '.join(earlier)}: {exact.sum()} "
             f"exact copies, {near.sum()} near copies (saved again, resized, trimmed); rows "
             f"{_rows(rows[exact | near])}. {use}; {advice}."
         )
-        findings.append(Finding(severe, f"{later.capitalize()} images stand in {earlier}", detail))
+        findings.append(Finding(severe, f"{later.capitalize()} images stand in {first}", detail))
     return findings
 
 

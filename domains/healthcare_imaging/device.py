@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...shared.errors import ConfigError, ContractError, DeviceFileError, EdgekitError
+from ...shared.errors import ConfigError, ContractError, DeviceFileError, EdgekitError, RunError
 from ...shared.files import write_bytes, write_text
 from ...tflite_export.runtime import DeviceModel, load_model
 from . import verdicts
 from .features import Plan, to_canvas
-from .reading import IMAGE_SUFFIXES, read_scan
+from .reading import IMAGE_SUFFIXES, is_image, read_scan
 from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
 
 NAME = "healthcare_imaging"
@@ -127,7 +127,7 @@ class Triage:
         return Finding(
             label="|".join(plan.classes[code] for code in codes),
             probability=float(probability[0, shown]),
-            decision=self._decision(probability, float(suspicion[0, 0]), distance),
+            decision=self._decision(probability, float(suspicion[0, 0]), answers[DISTANCE]),
             suspicion=float(suspicion[0, 0]),
             probabilities={name: float(value) for name, value in zip(plan.classes, probability[0], strict=True)},
             plausible=tuple(name for name, yes in zip(plan.classes, likely, strict=True) if yes),
@@ -143,8 +143,8 @@ class Triage:
         found = np.flatnonzero(verdicts.present(probability, self.point)[0])
         return [int(code) for code in found[np.argsort(-probability[0, found], kind="stable")]]
 
-    def _decision(self, probability: np.ndarray, suspicion: float, distance: float) -> Decision:
-        if not distance <= self.point.farthest:  # so that NaN is refused too
+    def _decision(self, probability: np.ndarray, suspicion: float, distance: np.ndarray) -> Decision:
+        if verdicts.foreign(distance, self.point).any():
             return "refused"
         if verdicts.doubtful(probability, self.point, multi_label=self.plan.multi_label)[0]:
             return "abstained"
@@ -177,11 +177,11 @@ def spread_heat(heat: np.ndarray, shape: tuple[int, ...], *, fit: str) -> np.nda
     height, width = shape
     edge = max(shape) if fit == "pad" else min(shape)
     square = np.asarray(Image.fromarray(heat).resize((edge, edge), Image.Resampling.BILINEAR))
-    top, left = (edge - height) // 2, (edge - width) // 2
+    top, left = abs(edge - height) // 2, abs(edge - width) // 2
     if fit == "pad":
         return square[top : top + height, left : left + width]
     spread = np.zeros(shape, dtype=np.float32)
-    spread[-top : edge - top, -left : edge - left] = square
+    spread[top : top + edge, left : left + edge] = square
     return spread
 
 
@@ -230,9 +230,9 @@ def predict_file(
                 pictures[f"{number:04d}_{path.stem}_{frame}.png"] = _png(finding.overlay())
     if problems:
         raise ContractError("Nothing was written, because not every file could be read:\n" + "\n".join(problems))
+    if heatmap:
+        _write_pictures(heatmap, pictures)
     write_text(out, text.getvalue())
-    for name, content in pictures.items():
-        write_bytes(heatmap / name, content)  # type: ignore[operator]
     return count, flagged
 
 
@@ -251,8 +251,11 @@ def _settings(model: DeviceModel) -> tuple[Plan, OperatingPoint]:
             raise ValueError("the plan is not that of the network")
         if plan.multi_label != bool(point.labels) or (point.labels and len(point.labels) != len(plan.classes)):
             raise ValueError("the label thresholds do not fit the classes")
-        if EXPLAIN not in model.signatures or not point.farthest > 0:
-            raise ValueError("the heat map or the largest distance is missing")
+        if shapes[SUSPICION] != (1,) or shapes[DISTANCE] != (1,) or not point.farthest > 0:
+            raise ValueError("the suspicion or the largest distance is missing")
+        heat = model.signatures[EXPLAIN].outputs[HEAT].shape
+        if len(heat) != 4 or heat[3] != len(plan.classes):
+            raise ValueError("the heat map is not that of the classes")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceFileError(
             f"Found settings on the card that {NAME} cannot use ({error}). Export the file again with edgekit."
@@ -277,7 +280,7 @@ def _files(data: Sequence[Path]) -> Iterator[Path]:
     """Yield the files, those of a folder in the order of their names."""
     for path in data:
         if path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.suffix.lower() in IMAGE_SUFFIXES)
+            inside = sorted(item for item in path.rglob("*") if item.is_file() and is_image(item))
             if not inside:
                 raise ContractError(f"{path} holds no image file. Expected one of {', '.join(IMAGE_SUFFIXES)}.")
             yield from inside
@@ -296,6 +299,15 @@ def _cells(finding: Finding) -> list[str]:
     ]
 
 
+def _write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"Cannot make the folder {folder}: {error.strerror}. Choose another --heatmap.") from error
+    for name, content in pictures.items():
+        write_bytes(folder / name, content)
+
+
 def _png(pixels: np.ndarray) -> bytes:
     from PIL import Image
 
@@ -306,4 +318,4 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _plain(text: str) -> str:
     """Keep a spreadsheet from taking a cell for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

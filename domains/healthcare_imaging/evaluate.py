@@ -25,7 +25,8 @@ def evaluate(
     ``balanced_accuracy`` of the decided labels (of several labels, the mean over them), ``sensitivity`` and
     ``specificity`` of "anything found", ``coverage`` of the conformal sets, ``abstained`` the share of images
     without exactly one plausible answer, ``accepted_accuracy`` that of the rest, and ``refused`` the share taken for
-    foreign, where the predictor measures a distance.
+    foreign, where the predictor measures a distance. ``specificity`` without an image of no finding, and
+    ``accepted_accuracy`` where all abstain, are left out.
     """
     probability, units = outputs[PROBABILITY].astype(np.float64), examples.context["unit"]
     computed = {
@@ -113,11 +114,13 @@ def _at_operating_point(outputs: Arrays, examples: Examples, point: OperatingPoi
         "balanced_accuracy": _balanced(right, examples),
         "accepted_accuracy": metrics.ratio(right * kept, kept.astype(np.float64)),
     }
-    made = {name: Statistic(compute, units) for name, compute in computed.items()}
+    undefined = {"specificity"} if finding.all() else set()  # and no interval would be either
+    undefined |= set() if kept.any() else {"accepted_accuracy"}
+    made = {name: Statistic(compute, units) for name, compute in computed.items() if name not in undefined}
     made |= {"accuracy": mean_statistic(right, units), "coverage": mean_statistic(covered, units)}
     made["abstained"] = mean_statistic(~kept, units)
     if DISTANCE in outputs:
-        made["refused"] = mean_statistic(outputs[DISTANCE][:, 0] > point.farthest, units)
+        made["refused"] = mean_statistic(verdicts.foreign(outputs[DISTANCE][:, 0], point), units)
     return made
 
 

@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter, zoom
 from ...shared.errors import ConfigError, choose
 
 KINDS = ("photograph", "handwriting", "text page", "noise", "blank")
-MAX_DIGITS = 9
 WORDS = (
     "the",
     "quick",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ...shared import decisions, plots
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Examples, Predictor, Prepared
+from ...shared.errors import ContractError
 from ...shared.estimates import bootstrap
 from ...shared.report import Block, Cell, Figure, Section, Table
 from . import foreign, verdicts
@@ -139,7 +141,11 @@ def _figures(
     if not 0 < finding.sum() < len(finding):
         return {}
     made = evaluate(chosen, test.take(part), config, threshold=point)
-    return {name: bootstrap(statistic) for name, statistic in made.items()}
+    figures: dict[str, Cell] = {}
+    for name, statistic in made.items():
+        with suppress(ContractError):  # too few of what it is a share of
+            figures[name] = bootstrap(statistic)
+    return figures
 
 
 def _operating_point(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
@@ -228,5 +234,5 @@ def refusals(predict: Predictor, plan: Plan, point: OperatingPoint, *, seed: int
     found = {}
     for kind in foreign.KINDS:
         images = foreign.foreign_images(kind, FOREIGN_IMAGES, size=plan.size, channels=plan.channels, seed=seed)
-        found[kind] = float((predict({"image": images})[DISTANCE][:, 0] > point.farthest).mean())
+        found[kind] = float(verdicts.foreign(predict({"image": images})[DISTANCE], point).mean())
     return found

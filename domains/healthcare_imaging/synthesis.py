@@ -198,7 +198,7 @@ def _places(rng: np.random.Generator, site: np.ndarray, size: int) -> np.ndarray
     """Return float32 (2, image, size, size): x and y in the patient's frame of each pixel of each image."""
     count = len(site)
     shift = np.array([SCANNERS[name].shift for name in SITES])[site] + rng.normal(0, 0.02, (count, 2))
-    turn, zoom = rng.normal(0, np.deg2rad(2.5), count), rng.normal(1, 0.02, count)
+    turn, zoom = rng.normal(0, np.deg2rad(4), count), rng.normal(1, 0.03, count)
     axis = (np.arange(size) + 0.5) * 2 / size - 1
     y, x = axis[:, None] - shift[:, 0, None, None], axis[None, :] - shift[:, 1, None, None]
     cos, sin = np.cos(turn)[:, None, None] * zoom[:, None, None], np.sin(turn)[:, None, None] * zoom[:, None, None]

@@ -46,11 +46,15 @@ def from_json(values: Any) -> OperatingPoint:
     Raises:
         ValueError: it is not one; a model file is not to be trusted.
     """
-    numbers = {key: values[key] for key in ("value", "nonconformity", "coverage", "farthest")}
-    labels = tuple(values["labels"])
-    if not all(type(number) in (int, float) and np.isfinite(number) for number in (*numbers.values(), *labels)):
+    try:
+        numbers = {key: values[key] for key in ("value", "nonconformity", "coverage", "farthest")}
+        rule, labels = str(values["rule"]), tuple(values["labels"])
+        finite = all(type(number) in (int, float) and np.isfinite(number) for number in (*numbers.values(), *labels))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not an operating point: {type(error).__name__} {error}") from error
+    if not finite:
         raise ValueError("a decision constant is not a finite number")
-    return OperatingPoint(rule=str(values["rule"]), expected={}, labels=labels, **numbers)
+    return OperatingPoint(rule=rule, expected={}, labels=labels, **numbers)
 
 
 def suspicion(probability: np.ndarray, *, normal: int, multi_label: bool) -> np.ndarray:
@@ -102,13 +106,18 @@ def conformal_limit(scores: np.ndarray, *, coverage: float) -> float:
 
     Source: split conformal prediction; Papadopoulos et al. 2002, ECML; Lei et al. 2018, JASA 113(523), theorem 2.2.
     """
-    rank = int(np.ceil((len(scores) + 1) * coverage))
+    rank = int(np.ceil((len(scores) + 1) * coverage - 1e-9))  # 100 · 0.55 is 55, not 55.000…1
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else 1.0
 
 
 def plausible(probability: np.ndarray, point: OperatingPoint) -> np.ndarray:
     """Return bool (image, class): the conformal set of each image."""
     return np.asarray(1 - probability <= point.nonconformity)
+
+
+def foreign(distance: np.ndarray, point: OperatingPoint) -> np.ndarray:
+    """Return bool, of the shape of ``distance``: not an image of this kind; a distance of NaN is none either."""
+    return np.asarray(~(distance <= point.farthest))
 
 
 def doubtful(probability: np.ndarray, point: OperatingPoint, *, multi_label: bool) -> np.ndarray:

@@ -38,6 +38,7 @@ def verdict(value: float) -> dict[str, Any]:
 
 
 RESULTS: dict[str, Any] = {
+    "domain": "finance_fraud",
     "table": table(0.711, 0.7),
     "verdict": verdict(0.011),
     "table_book_folds": table(0.622, 0.6),

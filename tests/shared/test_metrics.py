@@ -65,6 +65,13 @@ def test_precision_and_recall_at_a_threshold_include_it() -> None:
     assert metrics.recall(Y, SCORE, threshold=0.4) == pytest.approx(2 / 3)
 
 
+def test_a_ratio_by_hand() -> None:
+    compute = metrics.ratio(np.array([1.0, 0.0, 2.0]), np.array([1.0, 1.0, 4.0]))
+    assert compute(None) == compute(np.ones(3)) == 3 / 6
+    assert compute(np.array([2.0, 1.0, 0.0])) == 2 / 3
+    assert math.isnan(compute(np.zeros(3))) and math.isnan(metrics.ratio(np.zeros(2), np.zeros(2))(None))
+
+
 def test_brier_by_hand() -> None:
     assert metrics.brier(np.array([0, 1]), np.array([0.1, 0.7])) == pytest.approx((0.01 + 0.09) / 2)
 

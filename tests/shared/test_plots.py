@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit.shared import plots
 from edgekit.shared.errors import ContractError
@@ -49,8 +52,16 @@ def _histogram(name: str, points: int = 50) -> str:
     return plots.score_histogram(scores, (scores > 0.9).astype(int), threshold=0.5)
 
 
-DRAWINGS = [_precision_recall, _reliability, _ladder, _bars, _curve, _histogram]
-NAMED = [_precision_recall, _ladder, _bars, _curve]
+GREY = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
+COLOUR = np.stack([GREY, GREY.T, 255 - GREY], axis=2)
+
+
+def _pictures(name: str, points: int = 50) -> str:
+    return plots.pictures([(name, (GREY, COLOUR)), ("b", (COLOUR, GREY))], columns=(name, "seen"))
+
+
+DRAWINGS = [_precision_recall, _reliability, _ladder, _bars, _curve, _histogram, _pictures]
+NAMED = [_precision_recall, _ladder, _bars, _curve, _pictures]
 Drawing = Callable[..., str]
 
 
@@ -146,6 +157,34 @@ def test_bars_write_the_numbers_beside_the_dots() -> None:
     assert texts(_bars("a")).count("0.700 [0.600, 0.800]") == 2
 
 
+def pixels(svg: str) -> list[np.ndarray]:
+    """Return the pictures in a drawing, from left to right and top to bottom, uint8 (height, width, 3)."""
+    elements = [element for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("image")]
+    links = [value for element in elements for name, value in element.attrib.items() if name.endswith("href")]
+    contents = [base64.b64decode(link.partition(",")[2]) for link in links]
+    return [np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in contents]
+
+
+def test_pictures_stand_in_rows_with_titles_and_texts() -> None:
+    svg = plots.pictures([("first\nline", (GREY, COLOUR)), ("second", (COLOUR, GREY))], columns=("image", "evidence"))
+    assert [text for text in texts(svg) if text.strip()] == ["first", "line", "image", "evidence", "second"]
+    found = pixels(svg)
+    assert [bool((picture[..., 0] == picture[..., 1]).all()) for picture in found] == [True, False, False, True]
+
+
+def test_a_picture_keeps_its_greys() -> None:
+    dim = np.full((4, 4), 90, np.uint8)
+    dim[0, 0] = 100
+    (found,) = pixels(plots.pictures([("a", (dim,))], columns=("b",)))
+    assert np.unique(found) == pytest.approx([90, 100], abs=1)  # neither stretched from black to white nor mixed
+
+
+def test_a_picture_drawn_twice_puts_no_id_on_the_page_twice() -> None:
+    svg = drawing(plots.pictures([("a", (GREY, GREY)), ("b", (GREY, GREY))], columns=("c", "d")), "f1-")
+    ids = [element.attrib["id"] for element in ElementTree.fromstring(svg).iter() if "id" in element.attrib]
+    assert svg.count("<image") == 4 and len(ids) == len(set(ids))
+
+
 def test_near_line_ends_are_named_apart() -> None:
     x = np.arange(5.0)
     svg = plots.curve(x, {"first": x, "second": x + 1e-6}, xlabel="x", ylabel="y")
@@ -181,6 +220,7 @@ def test_a_long_name_leaves_room_for_the_drawing(draw: Drawing) -> None:
         lambda: plots.reliability((np.full(3, np.nan), np.full(3, np.nan)), np.zeros(3, int)),
         lambda: plots.precision_recall({}, 0.5),
         lambda: plots.score_histogram(np.array([]), np.array([])),
+        lambda: plots.pictures([], columns=("a", "b")),
     ],
 )
 def test_nothing_to_draw_gives_an_empty_drawing(draw: Callable[[], str]) -> None:

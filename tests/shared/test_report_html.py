@@ -18,6 +18,10 @@ LOADING = {"src", "srcset", "action", "poster", "data", "background", "ping", "f
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1">{}</svg>'
 
 
+PICTURE = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
+PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
 class Page(HTMLParser):
     """Reads a page and keeps its tags, text and every fault in its structure."""
 
@@ -70,7 +74,8 @@ def sample(name: str = "plain name") -> Report:
         highlight=0,
         units=("", "", "verdict"),
     )
-    blocks = (Text(name), Text(f"- {name}\n- b", "warning"), table, figure(name), figure(name))
+    pictures = Figure(plots.pictures([(name, (PICTURE,))], columns=(name,)), name, name)
+    blocks = (Text(name), Text(f"- {name}\n- b", "warning"), table, figure(name), figure(name), pictures)
     facts: dict[str, Any] = {
         "primary_metric": name,
         "metrics": {"tflite": {name: estimate}},
@@ -111,20 +116,21 @@ def test_the_page_asks_for_nothing_outside(hostile: Page) -> None:
         assert not LOADING & attributes.keys(), tag
     links = [attributes["href"] or "" for _, attributes in hostile.tags if "href" in attributes]
     assert links
-    assert {link[:1] for link in links} == {"#"}
+    assert {link[:1] for link in links if not link.startswith("data:image/png;base64,")} == {"#"}
+    assert {tag for tag, a in hostile.tags if (a.get("href") or "").startswith("data:")} == {"image"}
     assert "url(" not in hostile.text
     assert "@import" not in hostile.text
 
 
 def test_the_page_forbids_itself_to_load_anything(plain: Page) -> None:
     policy = {a.get("http-equiv"): a.get("content") for tag, a in plain.tags if tag == "meta"}
-    assert policy["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert policy["Content-Security-Policy"] == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in plain.tags}
 
 
 def test_ids_are_unique_and_links_lead_to_them(plain: Page) -> None:
     ids = [attributes["id"] for _, attributes in plain.tags if "id" in attributes]
-    targets = {str(a["href"])[1:] for _, a in plain.tags if "href" in a}
+    targets = {str(a["href"])[1:] for tag, a in plain.tags if "href" in a and tag != "image"}
     assert len(ids) == len(set(ids))
     assert targets <= set(ids)
 
@@ -189,7 +195,9 @@ def test_a_drawing_keeps_its_shapes_and_gets_its_own_ids() -> None:
         (SVG.format("<script>x</script>"), "<script>"),
         (SVG.format("<style>*{}</style>"), "<style>"),
         (SVG.format("<foreignObject/>"), "<foreignObject>"),
-        (SVG.format('<image href="x.png"/>'), "<image>"),
+        (SVG.format("<img src='x.png'/>"), "<img>"),
+        (SVG.format("<feImage href='#a'/>"), "<feImage>"),
+        (SVG.format("<a href='#a'/>"), "<a>"),
         (SVG.format('<g onload="x"/>'), "onload"),
         (SVG.format('<use href="https://example.org/#a"/>'), "a reference to"),
         (SVG.format('<g style="fill: url(https://example.org)"/>'), "style="),
@@ -204,3 +212,113 @@ def test_a_drawing_keeps_its_shapes_and_gets_its_own_ids() -> None:
 def test_a_drawing_refuses_all_but_a_drawing(svg: str, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         drawing(svg, "f1-")
+
+
+# === Pictures ===
+
+
+def test_a_picture_keeps_its_own_pixels_and_gets_its_own_id() -> None:
+    link = 'xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href'
+    assert drawing(SVG.format(f'<image {link}="{PNG}" id="i" x="1"/>'), "f1-") == (
+        f'<svg viewBox="0 0 1 1" aria-hidden="true"><image href="{PNG}" id="f1-i" x="1" /></svg>'
+    )
+
+
+def test_a_picture_may_be_broken_into_lines() -> None:
+    broken = PNG.replace("Rw0K", "Rw0K\n")
+    assert "iVBORw0K" in drawing(SVG.format(f'<image href="{broken}"/>'), "f1-")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "x.png",
+        "/x.png",
+        "//example.org/x.png",
+        "http://example.org/x.png",
+        "https://example.org/x.png",
+        "file:///etc/passwd",
+        "ftp://example.org/x.png",
+        "blob:https://example.org/1",
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "java&#10;script:alert(1)",
+        "vbscript:x",
+        "",
+        "#a",
+        "#",
+        "data:,x",
+        "data:text/html,x",
+        "data:text/html;base64,PHNjcmlwdD4=",
+        "data:image/svg+xml,x",
+        "data:image/svg+xml;base64,PHN2Zy8+",
+        "data:image/jpeg;base64,iVBORw0KGgo=",
+        "data:image/png,x",
+        "data:image/png;base64,",
+        "data:image/png;charset=utf-8;base64,iVBORw0KGgo=",
+        "data:image/png;base64;x,iVBORw0KGgo=",
+        "DATA:image/png;base64,iVBORw0KGgo=",
+        f" {PNG}",
+        f"{PNG}#a",
+        f"{PNG}&lt;svg",
+        f"{PNG}, https://example.org/x.png 2x",
+        f"{PNG}&quot; onload=&quot;x",
+        "data:image/png;base64,data:text/html;base64,PHNjcmlwdD4=",
+        "data:image/png;base64,../../x.png%00",
+        f"https://example.org/{PNG}",
+        f"javascript:{PNG}",
+    ],
+)
+@pytest.mark.parametrize("attribute", ["href", "x:href"])
+def test_a_picture_from_elsewhere_or_of_another_kind_is_refused(reference: str, attribute: str) -> None:
+    image = f'<image xmlns:x="http://www.w3.org/1999/xlink" {attribute}="{reference}"/>'
+    with pytest.raises(ContractError, match="a reference to"):
+        drawing(SVG.format(image), "f1-")
+
+
+@pytest.mark.parametrize("tag", ["svg", "g", "defs", "clipPath", "path", "rect", "text", "use", "IMAGE", "Image"])
+def test_nothing_but_an_image_holds_pixels(tag: str) -> None:
+    with pytest.raises(ContractError, match="a reference to|<IMAGE>|<Image>"):
+        drawing(SVG.format(f'<{tag} href="{PNG}"/>'), "f1-")
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        'onload="x"',
+        'onerror="x"',
+        'ONLOAD="x"',
+        'onclick="x"',
+        'src="x.png"',
+        'srcset="x.png"',
+        'crossorigin="anonymous"',
+        'xml:base="https://example.org"',
+        'class="x"',
+        'x:onload="x"',
+    ],
+)
+def test_a_picture_brings_no_attribute_of_its_own(attribute: str) -> None:
+    with pytest.raises(ContractError, match="the attribute"):
+        drawing(SVG.format(f'<image xmlns:x="http://example.org" href="{PNG}" {attribute}/>'), "f1-")
+
+
+@pytest.mark.parametrize("inner", ["<script>x</script>", '<animate attributeName="href" to="x"/>', "<set/>"])
+def test_a_picture_holds_no_element_that_changes_it(inner: str) -> None:
+    with pytest.raises(ContractError, match="<script>|<animate>|<set>"):
+        drawing(SVG.format(f'<image href="{PNG}">{inner}</image>'), "f1-")
+
+
+@pytest.mark.parametrize("first", ["href", "x:href"])
+def test_of_two_references_none_slips_through(first: str) -> None:
+    second = {"href": "x:href", "x:href": "href"}[first]
+    image = f'<image xmlns:x="http://www.w3.org/1999/xlink" {first}="{PNG}" {second}="https://example.org/x.png"/>'
+    with pytest.raises(ContractError, match="a reference to"):
+        drawing(SVG.format(image), "f1-")
+    turned = f'<image xmlns:x="http://www.w3.org/1999/xlink" {second}="https://example.org/x.png" {first}="{PNG}"/>'
+    assert "example.org" not in drawing(SVG.format(turned), "f1-")
+
+
+def test_an_image_as_the_root_is_refused() -> None:
+    with pytest.raises(ContractError, match="<image> as its root"):
+        drawing(f'<image href="{PNG}"/>', "f1-")

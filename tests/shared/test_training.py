@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edgekit.shared.config import TrainingSettings
 from edgekit.shared.domain import Examples
@@ -94,6 +95,49 @@ def test_every_row_is_seen_once_an_epoch() -> None:
     assert sorted(order) == list(range(50)) == sorted(again)
     assert order.tolist() != again.tolist() != list(range(50))  # shuffled, and anew each epoch
     assert all((target == 2 * x).all() for x, target in first)
+
+
+def test_batches_are_learnt_from_one_pass_an_epoch() -> None:
+    given, model = examples(), network()
+    batches = tf.data.Dataset.from_tensor_slices((given.inputs, given.target)).batch(16)
+    settings = TrainingSettings(epochs=3, patience=3, batch_size=1)  # the size of the batches is their own business
+    result = fit(model, batches, settings=settings, score=scripted(1, 2, 3), report=lambda line: None)
+    assert int(model.optimizer.iterations) == 3 * 4
+    assert (result.best_epoch, len(result.history["loss"])) == (3, 3)
+
+
+MOMENTUM = 0.5
+
+
+def path(scores: list[float], *, use_ema: bool) -> tuple[Fitted, list[np.ndarray]]:
+    """Fit a line one full batch an epoch; return the fit and the kernel that each epoch was scored with."""
+    seed_everything(0)
+    x = keras.Input((3,), name="x")
+    model = keras.Model({"x": x}, {"y": keras.layers.Dense(1, use_bias=False)(x)})
+    model.compile(optimizer=keras.optimizers.SGD(0.05, use_ema=use_ema, ema_momentum=MOMENTUM), loss={"y": "mse"})
+    seen, values = list[np.ndarray](), scripted(*scores)
+
+    def score() -> float:
+        seen.append(model.get_weights()[0].copy())
+        return values()
+
+    settings = TrainingSettings(epochs=len(scores), patience=2, batch_size=64)
+    return fit(model, examples(), settings=settings, score=score, report=lambda line: None), seen
+
+
+# The last best is the last epoch, an earlier one, and one that stopping came after.
+@pytest.mark.parametrize("scores", [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 2.5], [1.0, 2.0, 1.5, 1.0, 9.0]])
+def test_a_running_average_is_what_is_scored_and_kept(scores: list[float]) -> None:
+    plain, weights = path(scores, use_ema=False)
+    result, scored = path(scores, use_ema=True)
+    average, expected = weights[0], [weights[0]]
+    for weight in weights[1:]:
+        average = MOMENTUM * average + (1 - MOMENTUM) * weight
+        expected.append(average)
+    assert result.best_epoch == plain.best_epoch > 1 and len(scored) == len(expected)
+    np.testing.assert_allclose(np.array(scored), np.array(expected), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(result.model.get_weights()[0], scored[result.best_epoch - 1])
+    assert np.abs(scored[1] - weights[1]).max() > 1e-3  # the average is another than the weights
 
 
 @pytest.mark.parametrize("batch_size", [1, 16, 64, 1000])

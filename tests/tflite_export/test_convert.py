@@ -80,6 +80,50 @@ def test_further_signatures_stand_beside_predict(
     np.testing.assert_allclose(probability, model({"image": IMAGES})["probability"], atol=1e-6)
 
 
+def test_a_view_answers_with_what_it_took_from_predict(
+    tiny_model: keras.Model, viewed_content: bytes, tiny_inputs: dict[str, np.ndarray]
+) -> None:
+    engine, expected = Engine(viewed_content), tiny_model(tiny_inputs, training=False)
+    found = {"predict": engine.predict(tiny_inputs), "explain": engine.run("explain", tiny_inputs)}
+    assert {name: list(outputs) for name, outputs in found.items()} == {"predict": ["score"], "explain": ["parts"]}
+    np.testing.assert_allclose(found["predict"]["score"], expected["score"], atol=1e-6)
+    np.testing.assert_allclose(found["explain"]["parts"], expected["parts"], atol=1e-5)
+
+
+def test_views_stand_beside_further_signatures(image_models: tuple[keras.Model, keras.Model]) -> None:
+    import keras
+
+    model, explanation = image_models
+    both = keras.Model(model.input, {**model.output, "twice": 2.0 * model.output["probability"]})
+    content = convert(both, endpoints={"explain": explanation}, views={"double": ("twice",)})
+    signatures = read_signatures(content)
+    assert {name: s.subgraph for name, s in signatures.items()} == {"predict": 0, "explain": 1, "double": 0}
+    engine, expected = Engine(content), model({"image": IMAGES})["probability"]
+    np.testing.assert_allclose(engine.run("double", {"image": IMAGES})["twice"], 2.0 * expected, atol=1e-6)
+    heat = engine.run("explain", {"image": IMAGES})["heat"]
+    np.testing.assert_allclose(heat, explanation({"image": IMAGES})["heat"], atol=1e-6)
+    np.testing.assert_allclose(engine.predict({"image": IMAGES})["probability"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("views", "match"),
+    [
+        ({"explain": ("heat",)}, r"views on the outputs \['heat'\].*outputs \['parts', 'score'\]"),
+        ({"explain": ("parts", "score")}, "predict must keep one"),
+        ({"a": ("parts",), "b": ("score",)}, "predict must keep one"),
+        ({"a": ("parts",), "b": ("parts",)}, "expected each once"),
+        ({"explain": ()}, "one or more a view"),
+        ({"predict": ("parts",)}, "views called predict, which are signatures already"),
+        ({"further": ("parts",)}, "views called further"),
+    ],
+)
+def test_views_that_cannot_be_had_are_refused(
+    tiny_model: keras.Model, views: dict[str, tuple[str, ...]], match: str
+) -> None:
+    with pytest.raises(ExportError, match=match):
+        convert(tiny_model, endpoints={"further": tiny_model}, views=views)
+
+
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
 def test_recurrent_layers_use_the_builtin_loop(kind: str) -> None:
     model = recurrent(kind)

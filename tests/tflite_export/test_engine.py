@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,90 @@ def test_at_least_one_thread_is_needed(tiny_content: bytes) -> None:
 def test_an_unknown_signature_is_explained(device: Engine, tiny_inputs: Inputs) -> None:
     with pytest.raises(ContractError, match=r"no signature 'explain'.*\['predict'\]"):
         device.run("explain", tiny_inputs)
+
+
+@pytest.fixture(params=["viewed_content", "viewed_server_content"])
+def viewed(request: pytest.FixtureRequest) -> Engine:
+    """Return a fresh engine over a file of either profile whose parts are a view."""
+    return Engine(request.getfixturevalue(request.param))
+
+
+@pytest.mark.parametrize(("before", "count"), [(1, 40), (40, 1), (3, 7), (7, 3), (40, 0)])
+def test_a_view_answers_after_a_predict_with_another_batch(
+    viewed: Engine, device: Engine, tiny_inputs: Inputs, before: int, count: int
+) -> None:
+    expected = device.predict(tiny_inputs)
+    viewed.predict(rows(tiny_inputs, before))
+    np.testing.assert_allclose(
+        viewed.run("explain", rows(tiny_inputs, count))["parts"], expected["parts"][:count], atol=1e-5
+    )
+    found = viewed.predict(rows(tiny_inputs, before))
+    assert list(found) == ["score"]
+    np.testing.assert_allclose(found["score"], expected["score"][:before], atol=1e-6)
+
+
+def test_a_view_is_answered_without_a_runner(
+    viewed: Engine, tiny_inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.litert.Interpreter, "get_signature_runner", None)
+    assert viewed.run("explain", rows(tiny_inputs, 5))["parts"].shape == (5, 2)
+
+
+def test_a_view_comes_in_chunks(
+    viewed_server_content: bytes, device: Engine, tiny_inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "CHUNK_ROWS", 16)
+    found = Engine(viewed_server_content).run("explain", tiny_inputs)["parts"]
+    np.testing.assert_allclose(found, device.predict(tiny_inputs)["parts"], atol=1e-5)
+
+
+def with_inputs_called(content: bytes, names: dict[str, str]) -> bytes:
+    """Return a file whose view ``explain`` calls the inputs of ``predict`` by other names."""
+    model = unpack(content)
+    view = model.signatureDefs[1]
+    view.inputs = copy.deepcopy(view.inputs)
+    for slot in view.inputs:
+        slot.name = names[slot.name.decode()]
+    return pack(model)
+
+
+@pytest.mark.parametrize("kind", ["viewed_content", "viewed_server_content"])
+@pytest.mark.parametrize("before", [1, 2, 40])
+def test_a_signature_with_inputs_of_its_own_shares_no_shapes(
+    kind: str, before: int, tiny_inputs: Inputs, device: Engine, request: pytest.FixtureRequest
+) -> None:
+    other = {"numeric": "amounts", "codes": "kinds"}
+    engine, expected = Engine(with_inputs_called(request.getfixturevalue(kind), other)), device.predict(tiny_inputs)
+    engine.predict(rows(tiny_inputs, before))
+    found = engine.run("explain", {other[name]: values[:3] for name, values in tiny_inputs.items()})
+    np.testing.assert_allclose(found["parts"], expected["parts"][:3], atol=1e-5)
+    again = engine.predict(rows(tiny_inputs, before))["score"]
+    np.testing.assert_allclose(again, expected["score"][:before], atol=1e-6)
+
+
+def test_inputs_that_only_swap_names_are_not_confused() -> None:
+    import keras
+
+    from edgekit.tflite_export.convert import convert
+
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
+    content = convert(keras.Model({"a": a, "b": b}, {"y": a - b, "z": a - 2.0 * b}), views={"explain": ("z",)})
+    engine = Engine(with_inputs_called(content, {"a": "b", "b": "a"}))
+    inputs = {"a": np.array([[1.0, 2.0]], np.float32), "b": np.array([[10.0, 20.0]], np.float32)}
+    assert engine.predict(inputs)["y"].tolist() == [[-9.0, -18.0]]
+    assert engine.run("explain", inputs)["z"].tolist() == [[8.0, 16.0]]  # called with the names changed over
+
+
+def test_a_predict_that_is_not_first_is_answered_too(tiny_model: object, tiny_inputs: Inputs, device: Engine) -> None:
+    from edgekit.tflite_export.convert import convert
+
+    model = unpack(convert(tiny_model, endpoints={"explain": tiny_model}))  # type: ignore[arg-type,dict-item]
+    first, second = model.signatureDefs
+    first.signatureKey, second.signatureKey = second.signatureKey, first.signatureKey
+    engine, expected = Engine(pack(model)), device.predict(tiny_inputs)
+    np.testing.assert_allclose(engine.predict(tiny_inputs)["parts"], expected["parts"], atol=1e-5)
+    np.testing.assert_allclose(engine.run("explain", tiny_inputs)["parts"], expected["parts"], atol=1e-5)
+    np.testing.assert_allclose(engine.predict(rows(tiny_inputs, 2))["parts"], expected["parts"][:2], atol=1e-5)
 
 
 def test_a_file_without_predict_is_refused(tiny_content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,33 @@ def test_the_upper_bound_decides_not_the_value() -> None:
 def test_size_and_time_are_limits_too(budget: Budget, match: str) -> None:
     rung = judge("float16", measured(), budget)
     assert (rung.accepted, rung.reason) == (False, match)
+
+
+@pytest.mark.parametrize(
+    ("change", "allowed", "accepted"),
+    [
+        (0.0, 0.0, True),
+        (0.02, 0.02, True),
+        (-0.02, 0.02, True),
+        (0.021, 0.02, False),
+        (-0.021, 0.02, False),
+        (math.nan, 0.02, False),
+        (math.inf, 0.02, False),
+    ],
+)
+def test_a_guarded_figure_may_change_by_what_is_allowed_either_way(
+    change: float, allowed: float, accepted: bool
+) -> None:
+    rung = judge("float16", replace(measured(), changes={"coverage": (change, allowed)}), Budget())
+    assert rung.accepted is accepted
+    assert rung.reason.startswith("drop at most" if accepted else f"coverage changes by {change:+.3g}, 0.02 allowed")
+
+
+def test_a_changed_figure_is_named_beside_other_broken_limits() -> None:
+    changes = {"coverage": (-0.05, 0.03), "refused": (0.01, 0.02)}
+    rung = judge("float16", replace(measured(high=1.0), changes=changes), Budget())
+    assert "drop may be 1" in rung.reason and "; coverage changes by -0.05, 0.03 allowed" in rung.reason
+    assert "refused" not in rung.reason
 
 
 def test_every_broken_limit_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from edgekit.tflite_export.card import Decision
 from edgekit.tflite_export.engine import Engine
 from edgekit.tflite_export.flatfile import pack, unpack
 from edgekit.tflite_export.gate import Budget, smallest_accepted
-from edgekit.tflite_export.ladder import Validation, climb, metric_drop
+from edgekit.tflite_export.ladder import Guard, Validation, climb, metric_drop
 from edgekit.tflite_export.quantize import quantize
+from edgekit.tflite_export.signature import read_signatures
 
 if TYPE_CHECKING:
     import keras
@@ -70,6 +72,52 @@ def test_a_rung_that_loses_too_much_is_refused(tiny_model: keras.Model, validati
 def test_nothing_ships_when_no_rung_is_inside(tiny_model: keras.Model, validation: Validation) -> None:
     rungs = climb(tiny_model, validation, recipes=("float32",), budget=Budget(max_bytes=1))
     assert smallest_accepted(rungs) is None
+
+
+def mean_score(outputs: Inputs) -> float:
+    """Return a figure to guard."""
+    return float(outputs["score"].mean())
+
+
+@pytest.mark.parametrize(("allowed", "accepted"), [(1.0, [True, True]), (1e-5, [True, False])])
+def test_a_guarded_figure_may_not_change_by_more_than_is_allowed(
+    tiny_model: keras.Model, validation: Validation, allowed: float, accepted: list[bool]
+) -> None:
+    guarded = replace(validation, guards={"mean score": Guard(mean_score, allowed)})
+    rungs = climb(tiny_model, guarded, recipes=("float32", "dynamic_int4"))
+    assert [rung.accepted for rung in rungs] == accepted
+    assert ("mean score changes by" in rungs[1].reason) is not accepted[1]
+
+
+def test_a_change_is_that_of_the_device_file_less_that_of_keras(
+    tiny_content: bytes, tiny_server_content: bytes, validation: Validation
+) -> None:
+    shifted = {name: values - np.float32(0.25) for name, values in validation.reference_outputs.items()}
+    guarded = replace(validation, reference_outputs=shifted, guards={"mean score": Guard(mean_score, 0.1)})
+    measured = ladder._measure(tiny_content, tiny_server_content, guarded)
+    assert measured.changes == {"mean score": (pytest.approx(0.25, abs=1e-5), 0.1)}
+
+
+def test_a_guard_that_fails_refuses_its_rung_alone(tiny_model: keras.Model, validation: Validation) -> None:
+    guarded = replace(validation, guards={"parts": Guard(lambda outputs: float(outputs["none"].sum()), 0.1)})
+    (rung,) = climb(tiny_model, guarded, recipes=("float32",))
+    assert (rung.accepted, rung.reason) == (False, "KeyError: 'none'")
+
+
+def test_views_leave_predict_and_the_comparison(tiny_model: keras.Model, validation: Validation) -> None:
+    rungs = climb(tiny_model, validation, recipes=("float32", "dynamic_int8"), views={"explain": ("parts",)})
+    assert all(rung.accepted and rung.parity and set(rung.parity.by_output) == {"score"} for rung in rungs)
+    contents = [content for rung in rungs for content in (rung.content, rung.server_content)]
+    assert [sorted(read_signatures(content or b"")) for content in contents] == [["explain", "predict"]] * 4
+    answers = [Engine(content or b"").run("explain", dict(validation.inputs))["parts"] for content in contents]
+    np.testing.assert_allclose(answers[0], validation.reference_outputs["parts"], atol=1e-5)
+    np.testing.assert_allclose(answers[2], answers[3], atol=1e-5)
+
+
+def test_an_output_that_keras_lacks_is_named(tiny_content: bytes, validation: Validation) -> None:
+    lacking = replace(validation, reference_outputs={"score": validation.reference_outputs["score"]})
+    with pytest.raises(ExportError, match=r"Found outputs \['parts', 'score'\], expected \['score'\]"):
+        ladder._measure(tiny_content, None, lacking)
 
 
 def test_a_failing_rung_does_not_stop_the_others(tiny_model: keras.Model, validation: Validation) -> None:

@@ -59,6 +59,21 @@ def test_static_int8_learns_ranges_in_another_process() -> None:
     np.testing.assert_allclose(found, model({"image": images})["score"], atol=0.02)
 
 
+@pytest.mark.parametrize("profile", ["device", "server"])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("float32", 1e-5), ("float16", 2e-2), ("dynamic_int8", 5e-2), ("dynamic_int4", 0.5), ("static_int8", 0.2)],
+)
+def test_every_recipe_keeps_views(
+    tiny_model: keras.Model, tiny_content: bytes, tiny_inputs: Inputs, name: str, error: float, profile: str
+) -> None:
+    content = quantize.export(tiny_model, name, profile=profile, views={"explain": ("parts",)}, calibration=tiny_inputs)
+    engine, complete = Engine(content), {key: values[1:5] for key, values in tiny_inputs.items()}
+    expected = Engine(tiny_content).predict(complete)
+    assert list(engine.predict(complete)) == ["score"]
+    np.testing.assert_allclose(engine.run("explain", complete)["parts"], expected["parts"], atol=error)
+
+
 def test_calibration_inputs_are_needed(tiny_model: keras.Model) -> None:
     with pytest.raises(ExportError, match="Pass calibration inputs"):
         quantize.export(tiny_model, "static_int8")

@@ -120,6 +120,13 @@ def test_amounts_that_are_none_are_refused_with_their_row(tmp_path: Path, wrong:
         load(tmp_path, columns(amount=cells))
 
 
+def test_a_table_is_read_without_a_word(tmp_path: Path) -> None:
+    load(tmp_path, columns())
+    said: list[str] = []
+    assert len(data.load(Request(tmp_path / "rows.csv"), CONFIG, report=said.append)) == ROWS
+    assert not said
+
+
 def test_no_file_is_said() -> None:
     with pytest.raises(ContractError, match="--data PATH"):
         data.load(Request(), CONFIG)

@@ -16,6 +16,7 @@ from edgekit.domains.finance_fraud.evaluate import (
     missed_costs,
     money_saved,
 )
+from edgekit.shared.decisions import Threshold
 from edgekit.shared.domain import Examples
 from edgekit.shared.estimates import bootstrap
 
@@ -121,6 +122,17 @@ def test_figures_worked_by_hand() -> None:
     assert made["saved_share"] == pytest.approx((100 - 2 * 5) / 110)
     assert made["cp@1"] == pytest.approx(1.0)
     assert 0 <= made["calibration_error"] <= 1
+
+
+@pytest.mark.parametrize("value", [0.0, 0.65, 2.0])
+def test_a_threshold_changes_no_figure(value: float) -> None:
+    score, given = examples(PAYMENTS, amount=AMOUNTS)
+    outputs, config = {"probability": score[:, None]}, configured(alerts_per_day=1, top_customers=1)
+    at = evaluate(outputs, given, config, threshold=Threshold(value, "", {}))
+    without_any = evaluate(outputs, given, config)
+    assert {name: statistic.compute(None) for name, statistic in at.items()} == {
+        name: statistic.compute(None) for name, statistic in without_any.items()
+    }
 
 
 def test_a_perfect_ranking_gets_the_best_figures() -> None:

@@ -91,7 +91,7 @@ def test_nifti_is_known_under_any_name_and_cut_along_the_axis(
         (b"path,label\n", "unknown kind"),
         (gzip.compress(b"path,label\n"), "unknown kind"),
         (b"\x1f\x8b", "damaged gzip"),
-        (gzip.compress(b"x" * 999)[:20], "damaged gzip"),
+        (gzip.compress(b"x" * 999)[:14], "damaged gzip"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 50, "damaged gzip"),
         ((348).to_bytes(4, "little") + bytes(400), "ANALYZE"),
         (b"\x08\0" + bytes(300), "DICOM"),

@@ -103,7 +103,7 @@ def describe(domain: DomainName) -> None:
     rows = tuple(record.contract.rows())
     out.print(table(Table(columns, rows, f"A row is one of {record.contract.name}."), out))
     out.print(escape(f"Example row: {', '.join(f'{row[0]}={row[-1]}' for row in rows)}"), soft_wrap=True)
-    out.print("Every other column becomes a feature, unless --exclude names it.")
+    out.print(escape(record.contract.beside), soft_wrap=True)
     settings = tuple(_settings(record.config))
     out.print(table(Table(("setting", "default"), settings, "Change one with --set section.key=value."), out))
 

@@ -29,7 +29,6 @@ from .tflite_export.parity import compare_outputs
 from .tflite_export.runtime import verify
 
 KERAS, DEVICE = "keras", "tflite"
-CALIBRATION_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -203,14 +202,9 @@ def _validation(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt,
         higher_is_better=domain.higher_is_better,
         decision=learnt.decision,
         guards={name: Guard(figure(name), allowed) for name, allowed in domain.guards.items()},
-        calibration=prepared.train.take(_spread(len(prepared.train), CALIBRATION_ROWS)).inputs,
+        calibration=domain.calibration(prepared, config),
         seed=seed,
     )
-
-
-def _spread(rows: int, wanted: int) -> np.ndarray:
-    """Return up to ``wanted`` row numbers, evenly spread."""
-    return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
 
 
 def card_of(domain: Domain, config: Any, material: Material, learnt: Learnt, figures: Mapping[str, Figures]) -> Card:

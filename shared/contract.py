@@ -47,15 +47,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Contract:
-    """Columns with roles; every other column of a file becomes a feature.
+    """Columns with roles, and what becomes of the others.
 
     Attributes:
         name: what a row is, for messages.
         roles: the columns with a role.
+        beside: what becomes of other columns, and what else may be brought, for people to read.
     """
 
     name: str
     roles: tuple[Column, ...]
+    beside: str = "Every other column becomes a feature, unless --exclude names it."
 
     def check(
         self,

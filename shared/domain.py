@@ -165,6 +165,11 @@ class Describe(Protocol):
         """Return what the device file must say of itself."""
 
 
+class Calibration(Protocol):
+    def __call__(self, prepared: Prepared, config: Any, /) -> dict[str, np.ndarray]:
+        """Return the inputs that recipes with fixed ranges learn them from: training data, as varied as life."""
+
+
 class Golden(Protocol):
     def __call__(self, prepared: Prepared, answers: Arrays, /) -> dict[str, np.ndarray]:
         """Return the inputs to record inside the device file, which travels: nothing of a real person.
@@ -225,6 +230,7 @@ class Domain:
     rivals: Rivals
     describe: Describe
     golden: Golden
+    calibration: Calibration
     illustrate: Illustrate
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guards: Mapping[str, float] = field(default_factory=dict)

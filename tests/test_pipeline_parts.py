@@ -54,6 +54,7 @@ DOMAIN: Any = SimpleNamespace(
     guards={"share": 0.02},
     evaluate=evaluate,
     decide=decide,
+    calibration=lambda prepared, config: prepared.train.inputs,
 )
 
 
@@ -169,23 +170,6 @@ def test_the_card_is_told_the_threshold(prepared: Prepared, learnt: Learnt, tiny
     material: Any = Material(Rows([1, 2, 3]), None, (), prepared)  # type: ignore[arg-type]
     card = pipeline.card_of(domain, None, material, learnt, {})
     assert (card.settings, card.decision) == ({"point": CHOSEN.value}, learnt.decision)
-
-
-# === Rows ===
-
-
-@pytest.mark.parametrize(
-    ("rows", "wanted", "expected"),
-    [(10, 4, [0, 3, 6, 9]), (3, 24, [0, 1, 2]), (1, 5, [0]), (5, 1, [0]), (5, 2, [0, 4]), (0, 3, [])],
-)
-def test_rows_are_evenly_spread(rows: int, wanted: int, expected: list[int]) -> None:
-    assert pipeline._spread(rows, wanted).tolist() == expected
-
-
-def test_many_rows_are_spread_once_each() -> None:
-    found = pipeline._spread(10**6, 512)
-    assert (len(found), found[0], found[-1]) == (512, 0, 10**6 - 1)
-    assert np.ptp(np.diff(found)) <= 1
 
 
 # === The verdict ===

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...shared.chosen_rows import calibration_rows, shuffled_rows
 from ...shared.contract import Table
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Description, Domain, Prepared
-from ...shared.golden_rows import shuffled_rows
 from ...tflite_export.card import Field, Tensor
 from .config import FraudConfig
 from .contract import CONTRACT, SOURCES
@@ -52,6 +52,11 @@ def describe(
 def golden(prepared: Prepared, answers: Arrays) -> dict[str, np.ndarray]:
     """Return validation values, shuffled column by column, as golden inputs."""
     return shuffled_rows(prepared.validation, answers[SCORE])
+
+
+def calibration(prepared: Prepared, config: FraudConfig) -> dict[str, np.ndarray]:
+    """Return training rows to learn ranges from."""
+    return calibration_rows(prepared.train)
 
 
 def _tensors(plan: Plan) -> tuple[Tensor, ...]:
@@ -119,5 +124,6 @@ DOMAIN = Domain(
     rivals=rivals,
     describe=describe,
     golden=golden,
+    calibration=calibration,
     illustrate=illustrate,
 )

@@ -123,8 +123,8 @@ def _across_splits(scans: Scans, splits: Splits, copies: Copies, chosen: str) ->
             else "Thresholds and epochs are chosen on images that are known already"
         )
         detail = (
-            f"{count} of {len(rows)} {later} images ({count / len(rows):.1%}) have a copy in {' or '.join(earlier)}: {exact.sum()} "
-            f"exact copies, {near.sum()} near copies (saved again, resized, trimmed); rows "
+            f"{count} of {len(rows)} {later} images ({count / len(rows):.1%}) have a copy in {' or '.join(earlier)}: "
+            f"{exact.sum()} exact copies, {near.sum()} near copies (saved again, resized, trimmed); rows "
             f"{_rows(rows[exact | near])}. {use}; {advice}."
         )
         findings.append(Finding(severe, f"{later.capitalize()} images stand in {first}", detail))

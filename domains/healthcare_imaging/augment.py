@@ -19,9 +19,10 @@ class Variation:
     Attributes:
         mirror, flip: whether left and right, or up and down, may change places.
         turn: largest rotation in degrees.
-        zoom: largest change of scale, as a share; a third of it stretches one axis alone.
+        shear: largest shear.
+        zoom: largest change of scale, as a share; half of it stretches one axis alone.
         shift: largest shift, as a share of the edge.
-        sharpness: 0 … 1, from blurred to sharpened.
+        sharpness: 0 … 1, from blurred to sharpened; a fifth of this share is blurred once more.
         tone: 0 … 1, of gamma, contrast and brightness.
         shading: 0 … 1, of smooth uneven exposure.
         noise: standard deviation of added noise, as a share of white.
@@ -31,8 +32,9 @@ class Variation:
     mirror: bool = True
     flip: bool = False
     turn: float = 6.0
-    zoom: float = 0.12
-    shift: float = 0.05
+    shear: float = 0.05
+    zoom: float = 0.11
+    shift: float = 0.055
     sharpness: float = 1.0
     tone: float = 1.0
     shading: float = 0.0
@@ -91,11 +93,11 @@ def _moved(image: Any, variation: Variation, seeds: Iterator[Any]) -> Any:
 
     edge = image.shape[1]
     middle = (edge - 1) / 2
-    scale, stretch, angle = draw(variation.zoom), draw(variation.zoom / 3), draw(math.radians(variation.turn))
+    scale, stretch, angle = draw(variation.zoom), draw(variation.zoom / 2), draw(math.radians(variation.turn))
     mirrored = tf.where(draw(1.0) > 0, 1.0, -1.0) if variation.mirror else 1.0
     flipped = tf.where(draw(1.0) > 0, 1.0, -1.0) if variation.flip else 1.0
     across, down = tf.exp(scale + stretch) * mirrored, tf.exp(scale - stretch) * flipped
-    a, b = across * tf.cos(angle), -down * tf.sin(angle)
+    a, b = across * tf.cos(angle), draw(variation.shear) - down * tf.sin(angle)
     c, d = across * tf.sin(angle), down * tf.cos(angle)
     right, below = draw(variation.shift * edge), draw(variation.shift * edge)
     none = tf.zeros_like(a)
@@ -112,8 +114,9 @@ def _moved(image: Any, variation: Variation, seeds: Iterator[Any]) -> Any:
 
 def _exposed(image: Any, variation: Variation, seeds: Iterator[Any]) -> Any:
     """Vary sharpness, gamma, mid-tone contrast, brightness, shading and noise."""
-    blurred = tf.nn.avg_pool2d(image, 3, 1, "SAME")
-    image = tf.clip_by_value(image + _each(image, -1, 1, seeds) * variation.sharpness * (image - blurred), 1e-3, 1)
+    image += _each(image, -1, 1, seeds) * variation.sharpness * (image - _blurred(image))
+    once_more = _each(image, 0, 1, seeds) < 0.2 * variation.sharpness
+    image = tf.clip_by_value(tf.where(once_more, _blurred(image), image), 1e-3, 1)
     tone = variation.tone
     image = tf.pow(image, tf.exp(_each(image, -0.6 * tone, 0.6 * tone, seeds)))
     image += _each(image, -0.12 * tone, 0.12 * tone, seeds) * tf.sin(2 * math.pi * image)
@@ -125,6 +128,12 @@ def _exposed(image: Any, variation: Variation, seeds: Iterator[Any]) -> Any:
         image += variation.shading * tf.image.resize(coarse, image.shape[1:3], "bicubic")
     level = _each(image, 0, variation.noise, seeds)
     return image + level * tf.random.stateless_normal(tf.shape(image), next(seeds))
+
+
+def _blurred(image: Any) -> Any:
+    """Average over a window of a tenth of the edge, an odd number of pixels."""
+    window = round(3 / 28 * image.shape[1]) // 2 * 2 + 1
+    return tf.nn.avg_pool2d(image, max(3, window), 1, "SAME")
 
 
 def _erased(image: Any, variation: Variation, seeds: Iterator[Any]) -> Any:

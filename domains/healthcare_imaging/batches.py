@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ...shared.chosen_rows import spread
 from ...shared.domain import Examples
 from .augment import VARIATIONS, augmenter
 from .config import ImagingTrainingSettings
+
+CALIBRATION_IMAGES = 256
 
 
 def training_batches(
@@ -42,6 +45,17 @@ def training_batches(
     read_batches = order.batch(size, drop_remainder=True).map(gather)
     draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
     return tf.data.Dataset.zip(draws, read_batches).map(augment).prefetch(2)
+
+
+def calibration_images(train: Examples, settings: ImagingTrainingSettings) -> dict[str, np.ndarray]:
+    """Return training images to learn the ranges of activations from, half of them varied.
+
+    On ranges of plain images alone, a network in 8 bits clips what brighter, sharper or noisier ones bring.
+    """
+    plain = train.take(spread(len(train), CALIBRATION_IMAGES // 2)).inputs["image"]
+    augment = augmenter(VARIATIONS[settings.modality], mixup=0.0, seed=0)
+    varied, _, _ = augment(0, ({"image": tf.constant(plain)}, None, None))
+    return {"image": np.concatenate([plain, varied["image"].numpy()])}
 
 
 def class_weights(truth: np.ndarray, *, balanced: bool) -> np.ndarray:

@@ -8,6 +8,8 @@ from ...shared.sources import Source
 
 CONTRACT = Contract(
     name="labelled images (one row an image file, in a CSV manifest)",
+    beside="Other columns are left out. Instead of a manifest: an .npz archive as MedMNIST makes them (train_images, "
+    "train_labels, val_images, …), or a folder with one sub-folder a class.",
     roles=(
         Column(
             name="path",

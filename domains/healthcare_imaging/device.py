@@ -277,10 +277,10 @@ def _require_image(image: np.ndarray) -> None:
 
 
 def _files(data: Sequence[Path]) -> Iterator[Path]:
-    """Yield the files, those of a folder in the order of their names."""
+    """Yield the files, those of a folder in the order of their names, hidden ones left out."""
     for path in data:
         if path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.is_file() and is_image(item))
+            inside = sorted(item for item in path.rglob("[!.]*") if item.is_file() and is_image(item))
             if not inside:
                 raise ContractError(f"{path} holds no image file. Expected one of {', '.join(IMAGE_SUFFIXES)}.")
             yield from inside

@@ -176,7 +176,7 @@ def _require_readable(kept: _Kept, settings: DataSettings) -> None:
     total = len(kept.bad) + len(kept.entries)
     listed = "\n".join(f"  - {error}" for error in kept.bad[:MOST_NAMED])
     more = f"\n  - and {len(kept.bad) - MOST_NAMED:,} more" if len(kept.bad) > MOST_NAMED else ""
-    aside = " Mend them, or leave them out with --set data.skip_bad=true." if kept.entries else ""
+    aside = " Mend them, or leave them out with --skip-bad." if kept.entries else ""
     raise SourceError(f"{len(kept.bad):,} of {total:,} files cannot be read.{aside}\n{listed}{more}")
 
 

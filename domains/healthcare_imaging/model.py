@@ -1,4 +1,19 @@
-"""The imaging networks: functional Keras graphs from uint8 levels to probabilities, doubt and heat maps."""
+"""The imaging networks: functional Keras graphs from uint8 levels to probabilities, doubt and heat maps.
+
+Compared on training and validation images of PneumoniaMNIST, whose test images differ in kind. Validation saturates
+(area under the curve .998 and more for everything), so those 500 images were held out of training whose acquisition
+(levels, sharpness, borders) contradicts their class the most; on these, by area under the curve, one seed, differences
+below .01 being noise:
+
+- 10 epochs: no augmentation .709, standardised images .813; with all variations .831, standardised .832, standardised
+  and local contrast .842, local contrast alone .855; group norm .771, instance norm early .842, mixed styles .835;
+- of the variations, with local contrast: without sharpness .831, without tones .822, without noise .857, without
+  erasing .864, without shading .868, with mixup .839, with cutmix .832, with half the movement .873, without movement
+  .916, but then .842 once the images are moved, against .896;
+- 30 epochs, no erasing, no shading, half the movement: local contrast .914 and .909 (two seeds), standardised .887,
+  wider (279k weights) .911, weighted against the acquisition .913; four networks together .915;
+- 60 epochs .921.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +26,7 @@ import numpy as np
 from keras import layers, ops
 from scipy.optimize import minimize
 
+from ...shared.chosen_rows import spread
 from ...shared.domain import Examples, Prepared, Progress
 from ...shared.errors import ConfigError
 from ...shared.training import Fitted, fit, predictor, seed_everything
@@ -192,6 +208,6 @@ def calibrate(model: keras.Model, validation: Examples, plan: Plan) -> None:
 
 def learn_distance(model: keras.Model, train: Examples) -> None:
     """Tell the distance layer of ``model`` what training images look like."""
-    rows = np.unique(np.linspace(0, len(train) - 1, min(len(train), MAX_DISTANCE_IMAGES)).astype(np.int64))
+    rows = spread(len(train), MAX_DISTANCE_IMAGES)
     predict = predictor(keras.Model(model.inputs, {"features": model.get_layer("features").output}), batch_size=256)
     model.get_layer("feature_distance").learn(predict(train.take(rows).inputs)["features"])

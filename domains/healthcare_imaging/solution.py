@@ -9,6 +9,7 @@ import numpy as np
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Description, Domain, Prepared
 from ...tflite_export.card import Tensor
+from .batches import calibration_images
 from .config import ImagingConfig
 from .contract import CONTRACT, SOURCES
 from .data import audit, prepare, split
@@ -74,6 +75,11 @@ def golden(prepared: Prepared, answers: Arrays) -> dict[str, np.ndarray]:
     return {"image": golden_scans(count, size=plan.size, channels=plan.channels, seed=0)}
 
 
+def calibration(prepared: Prepared, config: ImagingConfig) -> dict[str, np.ndarray]:
+    """Return training images, plain and varied, to learn ranges from."""
+    return calibration_images(prepared.train, config.training)
+
+
 DOMAIN = Domain(
     name=NAME,
     title="Triage of medical images",
@@ -94,6 +100,7 @@ DOMAIN = Domain(
     rivals=rivals,
     describe=describe,
     golden=golden,
+    calibration=calibration,
     illustrate=illustrate,
     views={EXPLAIN: (HEAT,)},
     guards={"refused": 0.02, "coverage": 0.03},

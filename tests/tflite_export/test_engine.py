@@ -210,16 +210,21 @@ def test_inputs_that_only_swap_names_are_not_confused() -> None:
     assert engine.run("explain", inputs)["z"].tolist() == [[8.0, 16.0]]  # called with the names changed over
 
 
-def test_a_predict_that_is_not_first_is_answered_too(tiny_model: object, tiny_inputs: Inputs, device: Engine) -> None:
+@pytest.mark.parametrize("profile", ["device", "server"])
+def test_a_predict_that_is_not_first_is_answered_too(profile: str) -> None:
+    import keras
+
     from edgekit.tflite_export.convert import convert
 
-    model = unpack(convert(tiny_model, endpoints={"explain": tiny_model}))  # type: ignore[arg-type,dict-item]
+    x = keras.Input((2,), name="x")
+    doubled, tripled = keras.Model({"x": x}, {"y": x * 2.0}), keras.Model({"x": x}, {"y": x * 3.0})
+    model = unpack(convert(doubled, profile=profile, endpoints={"explain": tripled}))
     first, second = model.signatureDefs
     first.signatureKey, second.signatureKey = second.signatureKey, first.signatureKey
-    engine, expected = Engine(pack(model)), device.predict(tiny_inputs)
-    np.testing.assert_allclose(engine.predict(tiny_inputs)["parts"], expected["parts"], atol=1e-5)
-    np.testing.assert_allclose(engine.run("explain", tiny_inputs)["parts"], expected["parts"], atol=1e-5)
-    np.testing.assert_allclose(engine.predict(rows(tiny_inputs, 2))["parts"], expected["parts"][:2], atol=1e-5)
+    engine, inputs = Engine(pack(model)), {"x": np.arange(8, dtype=np.float32).reshape(4, 2)}
+    np.testing.assert_array_equal(engine.predict(rows(inputs, 2))["y"], 3.0 * inputs["x"][:2])
+    np.testing.assert_array_equal(engine.run("explain", inputs)["y"], 2.0 * inputs["x"])
+    np.testing.assert_array_equal(engine.predict(inputs)["y"], 3.0 * inputs["x"])
 
 
 def test_a_file_without_predict_is_refused(tiny_content: bytes) -> None:

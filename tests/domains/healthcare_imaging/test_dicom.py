@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,15 @@ def test_padding_does_not_count_and_is_black(read: Read, photometric: str, value
     assert frames[4:].mean() == pytest.approx(127.5, abs=1)
 
 
+def test_padding_of_an_unsigned_image_may_be_written_with_a_sign(read: Read) -> None:
+    pixels = RAMP.copy()
+    pixels[0] = 63_536
+    made = dataset(pixels)
+    made.add_new("PixelPaddingValue", "SS", -2000)
+    frames = read(made).frames[0]
+    assert not frames[0].any() and frames[1:].mean() == pytest.approx(127.5, abs=1)
+
+
 def test_a_range_of_padding_is_black(read: Read) -> None:
     pixels = RAMP.astype(np.int16)
     pixels[0], pixels[1] = -2000, -1990
@@ -226,11 +236,17 @@ def test_a_file_without_preamble_and_meta_is_read(read: Read, syntax: str) -> No
     np.testing.assert_array_equal(read(whole[144 + length :]).frames, read(dataset()).frames)
 
 
-def test_huge_private_elements_are_skipped(read: Read) -> None:
+def test_huge_private_elements_are_skipped(tmp_path: Path, read: Read) -> None:
     made = dataset()
     block = made.private_block(0x0009, "SOMEONE", create=True)
     block.add_new(1, "OB", bytes(2**24))
-    np.testing.assert_array_equal(read(made).frames, read(dataset()).frames)
+    (tmp_path / "huge.dcm").write_bytes(content(made))
+    tracemalloc.start()
+    frames = read_dicom(tmp_path / "huge.dcm").frames
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(frames, read(dataset()).frames)
+    assert peak < 2**23
 
 
 # === Refusals ===

@@ -204,7 +204,7 @@ def test_bad_files_are_all_read_and_then_told_in_one_error(folder: Path) -> None
     with pytest.raises(SourceError) as caught:
         read(folder)
     text = str(caught.value)
-    assert text.startswith("12 of 17 files cannot be read") and "--set data.skip_bad=true" in text
+    assert text.startswith("12 of 17 files cannot be read") and "--skip-bad" in text
     assert "bad00.png" in text and "bad09.png" in text and "bad10.png" not in text and "and 2 more" in text
 
 

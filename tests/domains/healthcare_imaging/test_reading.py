@@ -93,8 +93,6 @@ def test_nifti_is_known_under_any_name_and_cut_along_the_axis(
         (b"\x1f\x8b", "damaged gzip"),
         (gzip.compress(b"x" * 999)[:14], "damaged gzip"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\3" + b"\xff" * 50, "damaged gzip"),
-        ((348).to_bytes(4, "little") + bytes(400), "ANALYZE"),
-        (b"\x08\0" + bytes(300), "DICOM"),
         (b"RIFF\0\0\0\0WAVE", "unknown kind"),
     ],
 )
@@ -103,6 +101,22 @@ def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes, said: str) 
     with pytest.raises(SourceError, match=said) as caught:
         read_scan(tmp_path / "scan.png")
     assert "scan.png" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "package", "said"),
+    [
+        ((348).to_bytes(4, "little") + bytes(400), "nibabel", "ANALYZE"),
+        (b"\x08\0" + bytes(300), "pydicom", "not a DICOM file"),
+    ],
+)
+def test_what_only_resembles_a_volume_or_dicom_is_refused(
+    tmp_path: Path, content: bytes, package: str, said: str
+) -> None:
+    pytest.importorskip(package, reason=f"{package} (extra medical) is not installed")
+    (tmp_path / "scan.png").write_bytes(content)
+    with pytest.raises(SourceError, match=f"scan.png.*{said}"):
+        read_scan(tmp_path / "scan.png")
 
 
 def test_a_packed_picture_is_to_be_unpacked(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which table rows to record inside a device file, without recording anybody's row."""
+"""Rows chosen from examples: to learn ranges from, and to record inside a device file without anybody's row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import numpy as np
 
 from .domain import Examples
 
-ROWS = 24
+GOLDEN_ROWS = 24
+CALIBRATION_ROWS = 512
+
+
+def spread(rows: int, wanted: int) -> np.ndarray:
+    """Return up to ``wanted`` row numbers, evenly spread."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, wanted)).astype(np.int64))
+
+
+def calibration_rows(examples: Examples) -> dict[str, np.ndarray]:
+    """Return the inputs of evenly spread rows."""
+    return examples.take(spread(len(examples), CALIBRATION_ROWS)).inputs
 
 
 def shuffled_rows(examples: Examples, score: np.ndarray) -> dict[str, np.ndarray]:
@@ -19,8 +30,7 @@ def shuffled_rows(examples: Examples, score: np.ndarray) -> dict[str, np.ndarray
         score: (example, …) the network's answers to them.
     """
     highest = score.reshape(len(examples), -1).max(axis=1)
-    spread = np.unique(np.linspace(0, len(highest) - 1, min(len(highest), ROWS - 1)).astype(np.int64))
-    rows = np.argsort(highest, kind="stable")[spread]
+    rows = np.argsort(highest, kind="stable")[spread(len(highest), GOLDEN_ROWS - 1)]
     rng = np.random.default_rng(0)
     return {
         name: np.concatenate([rng.permuted(values[rows], axis=0), _missing(values[:1])])

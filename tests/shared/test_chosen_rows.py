@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgekit.shared.chosen_rows import GOLDEN_ROWS, shuffled_rows, spread
 from edgekit.shared.domain import Examples
-from edgekit.shared.golden_rows import ROWS, shuffled_rows
 
 
 def examples(rows: int) -> tuple[Examples, np.ndarray]:
@@ -34,14 +34,14 @@ def test_no_golden_row_is_a_real_row(golden: dict[str, np.ndarray]) -> None:
     rows = flat(golden)[:-1]
     real = flat(dict(examples(100)[0].inputs))
     shared = (rows[:, None, :] == real[None, :, :]).sum(axis=2)  # no value occurs in two rows
-    assert rows.shape == (ROWS - 1, 17)
+    assert rows.shape == (GOLDEN_ROWS - 1, 17)
     assert shared.sum() == rows.size and shared.max() < 8
 
 
 def test_golden_values_are_those_of_rows_from_the_lowest_to_the_highest_score(golden: dict[str, np.ndarray]) -> None:
     real, score = examples(100)
     order = np.argsort(score[:, 0])
-    used = order[np.linspace(0, 99, ROWS - 1).astype(int)]
+    used = order[np.linspace(0, 99, GOLDEN_ROWS - 1).astype(int)]
     assert {order[0], order[-1]} <= set(used)
     np.testing.assert_array_equal(np.sort(flat(golden)[:-1], axis=0), np.sort(flat(real.take(used).inputs), axis=0))
 
@@ -74,3 +74,17 @@ def test_golden_rows_keep_types_and_repeat(golden: dict[str, np.ndarray]) -> Non
 def test_few_rows_give_few_golden_rows(rows: int) -> None:
     made = shuffled_rows(*examples(rows))
     assert {len(values) for values in made.values()} == {min(rows, 23) + 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "expected"),
+    [(10, 4, [0, 3, 6, 9]), (3, 24, [0, 1, 2]), (1, 5, [0]), (5, 1, [0]), (5, 2, [0, 4]), (0, 3, [])],
+)
+def test_rows_are_evenly_spread(rows: int, wanted: int, expected: list[int]) -> None:
+    assert spread(rows, wanted).tolist() == expected
+
+
+def test_many_rows_are_spread_once_each() -> None:
+    found = spread(10**6, 512)
+    assert (len(found), found[0], found[-1]) == (512, 0, 10**6 - 1)
+    assert np.ptp(np.diff(found)) <= 1

@@ -114,7 +114,7 @@ def over_seeds(name: str, runs: Sequence[Run], material: Material, config: Imagi
         DOMAIN.evaluate(measured.outputs[name], test, config, threshold=measured.thresholds[name])
         for _, _, measured in runs
     ]
-    return {metric: [one[metric] for one in by_seed] for metric in METRICS if metric in by_seed[0]}
+    return {metric: [one[metric] for one in by_seed] for metric in METRICS if all(metric in one for one in by_seed)}
 
 
 def joined(seeds: Sequence[Statistic]) -> Statistic:
@@ -180,7 +180,7 @@ def heat_map(config: ImagingConfig, clock: pipeline.Clock) -> dict[str, float]:
 def ratios(one: Run) -> dict[str, float]:
     """Return times of one call against each other, and what the second signature adds to the file."""
     learnt, export, measured = one
-    image = {"image": np.zeros((1, *learnt.fitted.model.input_shape["image"][1:]), dtype=np.uint8)}
+    image = {"image": np.zeros((1, *learnt.fitted.model.inputs[0].shape[1:]), dtype=np.uint8)}
     device, network = measured.predictors["tflite"], learnt.fitted.model
     chosen = export.chosen
     plain = len(convert(network))

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,10 +22,16 @@ class Settings(BaseModel):
 
 
 class TrainingSettings(Settings):
-    """How a network is fitted; every value can be changed with ``--set training.key=value``."""
+    """How a network is fitted; every value can be changed with ``--set training.key=value``.
+
+    Attributes:
+        patience: epochs without a better validation score after which fitting stops, where the best epoch is kept.
+        keep: weights of the ``best`` epoch on validation, or of the ``last``.
+    """
 
     epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=4, ge=1)
+    keep: Literal["best", "last"] = "best"
     batch_size: int = Field(default=512, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)

@@ -65,7 +65,7 @@ def fit(
     report: Progress,
     log: Path | None = None,
 ) -> Fitted:
-    """Fit a compiled ``model`` and keep the weights of the epoch with the highest validation ``score``.
+    """Fit a compiled ``model`` and keep the weights of the epoch with the highest validation ``score``, or of the last.
 
     The order of the batches follows the seed given to :func:`seed_everything`. An optimizer that keeps a running
     average of the weights (``use_ema``) is scored by it, and it is kept.
@@ -109,7 +109,7 @@ def _batches(examples: Examples, batch_size: int) -> tf.data.Dataset:
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Scores each epoch on validation, keeps the best weights and stops after ``patience`` worse ones."""
+    """Scores each epoch on validation, keeps the best weights (or the last) and stops after ``patience`` worse ones."""
 
     def __init__(self, score: Callable[[], float], settings: TrainingSettings, report: Progress) -> None:
         super().__init__()
@@ -121,11 +121,11 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         logs["score"] = value = float(self._score())
-        if value > self._best:
+        if value > self._best or self._settings.keep == "last":
             self._best, self.best_epoch, self._weights = value, epoch + 1, self.model.get_weights()
         self._report(
             f"epoch {epoch + 1}/{self._settings.epochs}  loss {logs.get('loss', float('nan')):.4f}  "
-            f"validation {value:.4f}  best {self._best:.4f} (epoch {self.best_epoch})"
+            f"validation {value:.4f}  kept {self._best:.4f} (epoch {self.best_epoch})"
         )
         if epoch + 1 - self.best_epoch >= self._settings.patience:
             self.model.stop_training = True

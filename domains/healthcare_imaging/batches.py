@@ -13,6 +13,8 @@ from .augment import VARIATIONS, augmenter
 from .config import ImagingTrainingSettings
 
 CALIBRATION_IMAGES = 256
+MAX_VARIED = 5_000
+_CHUNK = 256
 
 
 def training_batches(
@@ -52,10 +54,20 @@ def calibration_images(train: Examples, settings: ImagingTrainingSettings) -> di
 
     On ranges of plain images alone, a network in 8 bits clips what brighter, sharper or noisier ones bring.
     """
-    plain = train.take(spread(len(train), CALIBRATION_IMAGES // 2)).inputs["image"]
+    return varied(train.take(spread(len(train), CALIBRATION_IMAGES // 2)), settings).inputs
+
+
+def varied(examples: Examples, settings: ImagingTrainingSettings) -> Examples:
+    """Return at most ``MAX_VARIED`` of the examples as they are, and then the same varied as in training."""
+    plain = examples.take(spread(len(examples), MAX_VARIED))
     augment = augmenter(VARIATIONS[settings.modality], mixup=0.0, seed=0)
-    varied, _, _ = augment(0, ({"image": tf.constant(plain)}, None, None))
-    return {"image": np.concatenate([plain, varied["image"].numpy()])}
+    parts = [
+        augment(start, ({"image": tf.constant(plain.inputs["image"][start : start + _CHUNK])}, None, None))[0]
+        for start in range(0, len(plain), _CHUNK)
+    ]
+    images = np.concatenate([plain.inputs["image"], *(part["image"].numpy() for part in parts)])
+    context = {name: np.concatenate([values, values]) for name, values in plain.context.items()}
+    return Examples({"image": images}, np.concatenate([plain.target, plain.target]), context)
 
 
 def class_weights(truth: np.ndarray, *, balanced: bool) -> np.ndarray:

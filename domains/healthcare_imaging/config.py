@@ -78,21 +78,24 @@ class ImagingTrainingSettings(TrainingSettings):
     """How the network is fitted.
 
     Attributes:
-        patience: epochs without a better validation log loss; the learning rate falls to 0 over all epochs, so
-            stopping early is for runs that go wrong.
+        keep: the learning rate falls to 0 over all epochs, and on a validation split that a network ranks all but
+            perfectly the best epoch is luck; so the last is kept.
+        patience: where the best epoch is kept, by validation log loss.
         modality: whose variations the images get in training, see ``augment``.
-        class_weights: whether each class counts as much as any other, however rare it is.
+        class_weights: whether each class counts as much as any other, however rare it is; helps the balanced accuracy
+            of rare classes.
         label_smoothing: share of certainty that is taken from the training labels.
         mixup: share of training images blended with another.
         average: momentum of the running average of the weights that is kept; 0 keeps the weights themselves.
     """
 
-    epochs: int = Field(default=30, ge=1)
-    patience: int = Field(default=15, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    patience: int = Field(default=20, ge=1)
+    keep: Literal["best", "last"] = "last"
     batch_size: int = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)
     modality: Literal["xray", "ct", "mr", "ultrasound", "pathology"] = "xray"
-    class_weights: bool = True
+    class_weights: bool = False
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     mixup: float = Field(default=0.0, ge=0, le=1)
     average: float = Field(default=0.0, ge=0, lt=1)
@@ -108,7 +111,7 @@ class DecisionSettings(Settings):
     """
 
     target_sensitivity: float = Field(default=0.95, gt=0, le=1)
-    coverage: float = Field(default=0.9, gt=0, lt=1)
+    coverage: float = Field(default=0.95, gt=0, lt=1)
     false_refusals: float = Field(default=0.01, gt=0, lt=0.5)
 
 

@@ -317,5 +317,6 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _plain(text: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Keep a spreadsheet from taking a cell for a formula, and a line break in a file's name from ending the line."""
+    safe = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return safe.replace("\r", " ").replace("\n", " ")

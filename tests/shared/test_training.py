@@ -78,7 +78,7 @@ def test_every_epoch_is_told_and_logged(tmp_path: Path) -> None:
     said: Said = []
     result = trained(scripted(0.1, 0.3, 0.2), epochs=3, said=said, log=tmp_path / "log.csv")
     assert [line.split("  ")[0] for line in said] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert "validation 0.3000" in said[1] and "best 0.3000 (epoch 2)" in said[2]
+    assert "validation 0.3000" in said[1] and "kept 0.3000 (epoch 2)" in said[2]
     with (tmp_path / "log.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert [float(row["score"]) for row in rows] == [0.1, 0.3, 0.2] and result.seconds > 0

@@ -8,10 +8,10 @@ import pytest
 from edgekit.domains.finance_fraud import data
 from edgekit.domains.finance_fraud.config import FraudConfig, SyntheticSettings
 from edgekit.domains.finance_fraud.solution import DOMAIN
+from edgekit.shared.chosen_rows import shuffled_rows
 from edgekit.shared.contract import Table
 from edgekit.shared.decisions import Threshold
 from edgekit.shared.domain import Arrays, Prepared
-from edgekit.shared.chosen_rows import shuffled_rows
 
 CONFIG = FraudConfig(synthetic=SyntheticSettings(customers=40, terminals=40, days=60))
 Made = tuple[Table, Prepared]

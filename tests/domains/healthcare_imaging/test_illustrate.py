@@ -1,0 +1,267 @@
+"""The imaging sections of a report: all of them render, none shows what it cannot know, and no patient is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.domains.healthcare_imaging import foreign, verdicts
+from edgekit.domains.healthcare_imaging import illustrate as module
+from edgekit.domains.healthcare_imaging.config import DataSettings, ImagingConfig
+from edgekit.domains.healthcare_imaging.features import Plan
+from edgekit.domains.healthcare_imaging.illustrate import heat_in_lesions, illustrate, refusals
+from edgekit.domains.healthcare_imaging.verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
+from edgekit.shared.domain import Arrays, Examples, Prepared
+from edgekit.shared.estimates import Estimate
+from edgekit.shared.report import Figure, Report, Section, Table, Text
+from edgekit.shared.report_html import render_html
+
+ROWS = 120
+POINT = OperatingPoint(0.5, "sensitivity of at least 0.95", {}, 0.6, 0.9, 2.0, ())
+ALWAYS = ["Operating point", "Calibration", "Abstention", "Foreign images"]
+
+
+class Case:
+    """Made-up answers for made-up test images; ``predict`` refuses every image whose mean is far from grey."""
+
+    def __init__(self, classes: int = 2, *, several: bool = False, channels: int = 1, **context: Any) -> None:
+        rng = np.random.default_rng(classes)
+        self.plan = Plan(16, channels, "pad", 2, ("normal", "b", "c", "d")[:classes], 0, several)
+        self.images = rng.integers(0, 256, (ROWS, 16, 16, channels)).astype(np.uint8)
+        truth = (rng.random((ROWS, classes)) < 0.4).astype(np.uint8) if several else np.arange(ROWS) % classes
+        given = truth if several else np.eye(classes)[truth]
+        logits = rng.normal(size=(ROWS, classes)) + 1.5 * given
+        likely = 1 / (1 + np.exp(1 - logits)) if several else np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        self.point = replace(POINT, labels=(0.5,) * classes if several else ())
+        self.answers = {
+            PROBABILITY: likely.astype(np.float32),
+            SUSPICION: verdicts.suspicion(likely.astype(np.float32), normal=0, multi_label=several),
+            DISTANCE: rng.random((ROWS, 1)).astype(np.float32),
+            HEAT: rng.random((ROWS, 4, 4, classes)).astype(np.float32),
+        }
+        known = {
+            "unit": np.arange(ROWS),
+            "finding": (truth.any(axis=1) if several else truth > 0).astype(np.int64),
+            "normal": np.zeros(ROWS, np.int64),
+            "leaked": np.zeros(ROWS, bool),
+        }
+        test = Examples({"image": self.images}, truth, {**known, **context})
+        self.prepared = Prepared(self.plan, test, test, test)
+
+    def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        mean = inputs["image"].mean(axis=(1, 2, 3))
+        return {DISTANCE: np.abs(mean - 128)[:, None] / 20}
+
+    def sections(self, config: ImagingConfig | None = None, **others: Arrays) -> dict[str, Section]:
+        made = illustrate(
+            {"tflite": self.answers, **others}, self.prepared, self.point, config or ImagingConfig(),
+            predict=self.predict,
+        )  # fmt: skip
+        return {section.title: section for section in made}
+
+
+def table(section: Section) -> Table:
+    return next(block for block in section.blocks if isinstance(block, Table))
+
+
+def cells(section: Section) -> dict[Any, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in table(section).rows}
+
+
+def groups(**named: Any) -> dict[str, np.ndarray]:
+    return {f"by {name}": np.array(values, dtype=object) for name, values in named.items()}
+
+
+# === Rendering ===
+
+
+@pytest.mark.parametrize(
+    ("classes", "several", "channels"), [(2, False, 1), (4, False, 3), (3, True, 1)], ids=["two", "four", "several"]
+)
+def test_every_section_renders(classes: int, several: bool, channels: int) -> None:
+    lesions = np.zeros((ROWS, 16, 16), bool)
+    lesions[::3, 4:8, 4:8] = True
+    made = Case(
+        classes, several=several, channels=channels, lesions=lesions, leaked=np.arange(ROWS) % 3 == 0,
+        **groups(sex=["F", "M", ""] * 40),
+    ).sections()  # fmt: skip
+    assert list(made) == ["Where the network looked", "With and without the leaked images", *ALWAYS[:3], "Subgroups",
+                          ALWAYS[3]]  # fmt: skip
+    page = render_html(Report("t", Text("lead"), tuple(made.values())))
+    assert all(title in page for title in made)
+    assert page.count("<svg") >= 4 and "data:image/png;base64," in page
+
+
+def test_images_can_be_left_out() -> None:
+    made = Case().sections(ImagingConfig(data=DataSettings(show_images=False)))
+    assert list(made) == ALWAYS
+    assert "data:image/png" not in render_html(Report("t", Text("lead"), tuple(made.values())))
+
+
+# === Heat maps ===
+
+
+def shown(case: Case, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, np.ndarray]]:
+    found = []
+    monkeypatch.setattr(module.plots, "pictures", lambda rows, columns: found.extend(rows) or "<svg/>")
+    case.sections()
+    return [(text, pair[0]) for text, pair in found]
+
+
+def test_the_images_shown_are_the_telling_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case()
+    found = shown(case, monkeypatch)
+    suspicion, finding = case.answers[SUSPICION][:, 0], case.prepared.test.context["finding"] > 0
+    flagged = suspicion >= 0.5
+    rows = [
+        max(np.flatnonzero(finding & flagged), key=lambda row: suspicion[row]),
+        min(np.flatnonzero(finding & flagged), key=lambda row: suspicion[row]),
+        min(np.flatnonzero(finding & ~flagged), key=lambda row: suspicion[row]),
+        max(np.flatnonzero(~finding & flagged), key=lambda row: suspicion[row]),
+    ]
+    for (text, image), row in zip(found, rows, strict=True):
+        assert f"suspicion {suspicion[row]:.2f}" in text
+        np.testing.assert_array_equal(image, case.images[row, ..., 0])
+
+
+def test_a_network_without_errors_has_none_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case()
+    chance = np.where(case.prepared.test.context["finding"] > 0, 0.9, 0.1).astype(np.float32)[:, None]
+    case.answers |= {SUSPICION: chance, PROBABILITY: np.hstack([1 - chance, chance])}
+    assert [text.split("\n")[0] for text, _ in shown(case, monkeypatch)] == [
+        "finding, flagged",
+        "finding, just flagged",
+    ]
+
+
+def test_heat_in_lesions_worked_by_hand() -> None:
+    lesions = np.zeros((ROWS, 16, 16), bool)
+    lesions[:2, :8, :8] = True  # a quarter of two images
+    case = Case(lesions=lesions)
+    heat = np.zeros((ROWS, 16, 16, 2), np.float32)
+    heat[0, :8, :8, 1] = 1  # all of it inside
+    heat[1, :8, :, 1] = 1  # half of it
+    heat[2:, ..., 1] = 1
+    found, chance = heat_in_lesions({**case.answers, HEAT: heat}, case.prepared.test, case.plan)
+    assert (found, chance) == (pytest.approx(0.75), pytest.approx(0.25))
+    case.answers[HEAT] = heat
+    rows = cells(case.sections()["Where the network looked"])
+    assert rows["times chance"] == (pytest.approx(3.0),)
+
+
+@pytest.mark.parametrize("lesions", [None, np.zeros((ROWS, 16, 16), bool)])
+def test_without_planted_lesions_there_is_no_table_of_them(lesions: np.ndarray | None) -> None:
+    case = Case(**({} if lesions is None else {"lesions": lesions}))
+    assert [type(block) for block in case.sections()["Where the network looked"].blocks] == [Figure]
+
+
+# === Leaks ===
+
+
+@pytest.mark.parametrize("leaked", [np.zeros(ROWS, bool), np.ones(ROWS, bool)])
+def test_without_leaks_there_is_no_section_of_them(leaked: np.ndarray) -> None:
+    assert "With and without the leaked images" not in Case(leaked=leaked).sections()
+
+
+def test_the_leak_is_shown_for_every_predictor() -> None:
+    leaked = np.arange(ROWS) < 40
+    case = Case(leaked=leaked)
+    rival = {name: case.answers[name] for name in (PROBABILITY, SUSPICION)}  # no distance, no heat
+    rows = cells(case.sections(rival=rival)["With and without the leaked images"])
+    assert list(rows) == ["tflite", "rival"] and rows["tflite"] == rows["rival"]
+    right = (case.answers[SUSPICION][:, 0] >= 0.5) == (case.prepared.test.target == 1)
+    figures = [cell.value for cell in rows["tflite"]]
+    assert figures[3:] == [pytest.approx(part.mean()) for part in (right, right[leaked], right[~leaked])]
+    assert figures[0] != figures[1] != figures[2]
+
+
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_too_few_leaked_images_have_no_figures_and_end_no_run(few: int) -> None:
+    case = Case(leaked=np.arange(ROWS) < few)
+    row = cells(case.sections()["With and without the leaked images"])["tflite"]
+    assert isinstance(row[0], Estimate) and isinstance(row[2], Estimate)
+    assert row[1] is None or isinstance(row[1], Estimate)
+    assert few > 1 or (row[1], row[4]) == (None, None)
+
+
+# === Operating point and abstention ===
+
+
+def test_the_table_of_verdicts_worked_by_hand() -> None:
+    case = Case()
+    suspicion, finding = case.answers[SUSPICION][:, 0], case.prepared.test.context["finding"] > 0
+    assert cells(case.sections()["Operating point"]) == {
+        "finding": ((finding & (suspicion >= 0.5)).sum(), (finding & (suspicion < 0.5)).sum()),
+        "none": ((~finding & (suspicion >= 0.5)).sum(), (~finding & (suspicion < 0.5)).sum()),
+    }
+
+
+def test_coverage_is_told_in_standard_errors() -> None:
+    case = Case()
+    rows = cells(case.sections()["Abstention"])
+    chance = case.answers[PROBABILITY][np.arange(ROWS), case.prepared.test.target]
+    covered = (1 - chance <= 0.6).mean()
+    assert rows["coverage on test"] == (pytest.approx(covered),)
+    assert rows["standard errors from the aim"] == (pytest.approx((covered - 0.9) / np.sqrt(0.09 / ROWS)),)
+
+
+def test_where_all_abstain_the_report_is_written_all_the_same() -> None:
+    case = Case(leaked=np.arange(ROWS) < 40, **groups(sex=["F", "M"] * 60))
+    case.point = replace(case.point, nonconformity=1.0)
+    made = case.sections()
+    assert cells(made["Abstention"])["abstained"] == (1.0,)
+    assert table(made["Subgroups"]).rows[0][-1] is None
+    render_html(Report("t", Text("lead"), tuple(made.values())))
+
+
+# === Subgroups ===
+
+
+def test_subgroups_with_too_few_images_or_one_class_have_no_figures() -> None:
+    site = np.array(["north"] * 80 + ["south"] * 21 + ["east"] * 19, dtype=object)
+    finding = np.arange(ROWS) % 2
+    case = Case(**groups(site=site))
+    rows = {row[1]: row[2:] for row in table(case.sections()["Subgroups"]).rows}
+    assert {name: row[0] for name, row in rows.items()} == {"north": 80, "south": 21, "east": 19}
+    assert set(rows["east"][1:]) == {None} and all(isinstance(cell, Estimate) for cell in rows["south"][1:])
+    one_class = Case(**groups(site=np.where(finding > 0, "ill", "well")))
+    rows = {row[1]: row[2:] for row in table(one_class.sections()["Subgroups"]).rows}
+    assert set(rows["ill"][1:]) == set(rows["well"][1:]) == {None}
+
+
+def test_a_subgroup_of_one_patient_ends_no_run() -> None:
+    unit = np.where(np.arange(ROWS) < 30, 1000, np.arange(ROWS))
+    case = Case(unit=unit, **groups(site=["north"] * 30 + ["south"] * 90))
+    rows = {row[1]: row[2:] for row in table(case.sections()["Subgroups"]).rows}
+    assert rows["north"] == (30, *[None] * 5) and isinstance(rows["south"][1], Estimate)
+
+
+def test_an_unknown_group_is_called_so() -> None:
+    rows = table(Case(**groups(sex=["", "F"] * 60, age=["20-39"] * 120)).sections()["Subgroups"]).rows
+    assert [row[:3] for row in rows] == [("sex", "unknown", 60), ("sex", "F", 60), ("age", "20-39", 120)]
+
+
+def test_without_groups_there_is_no_section_of_them() -> None:
+    assert "Subgroups" not in Case().sections()
+
+
+# === Foreign images ===
+
+
+def test_foreign_images_of_every_kind_are_tried() -> None:
+    case, asked = Case(channels=3), list[tuple[int, ...]]()
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        asked.append(inputs["image"].shape)
+        count = len(inputs["image"])
+        return {
+            DISTANCE: np.where(np.arange(count) < 25 * len(asked), 9.0, np.nan if len(asked) == 1 else 1.0)[:, None]
+        }
+
+    found = refusals(predict, case.plan, case.point)
+    assert tuple(found) == foreign.KINDS and set(asked) == {(100, 16, 16, 3)}
+    assert list(found.values())[:4] == [1.0, 0.5, 0.75, 1.0]  # NaN is refused too
+    assert cells(case.sections()["Foreign images"]).keys() == set(foreign.KINDS)

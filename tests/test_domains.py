@@ -20,7 +20,7 @@ TINY = {
     },
     "healthcare_imaging": {
         "synthetic": {"patients": 60, "size": 28},
-        "model": {"width": 8, "max_width": 16},
+        "model": {"width": 16},
         "training": {"epochs": 2},
     },
 }

@@ -57,7 +57,7 @@ class ModelSettings(Settings):
     Attributes:
         kind: ``compact`` (a residual network from scratch) or ``backbone`` (one of keras.applications).
         size: edge in pixels inside the network, resized in the graph; 0 keeps that of the data.
-        width: channels of the first stage; each stage doubles them up to ``max_width``.
+        width: channels of the last stage; each stage before has half of them, but at least 16.
         dropout: share of pooled features left out in training.
         backbone: name in keras.applications.
         weights: of the backbone: a local ``.weights.h5`` file, a name that Keras downloads (``imagenet``), or empty.
@@ -66,8 +66,7 @@ class ModelSettings(Settings):
 
     kind: Literal["compact", "backbone"] = "compact"
     size: int = Field(default=0, ge=0, le=512)
-    width: int = Field(default=24, ge=4, le=256)
-    max_width: int = Field(default=96, ge=4, le=1024)
+    width: int = Field(default=96, ge=4, le=1024)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     backbone: Literal["MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0"] = "MobileNetV3Small"
     weights: str = ""

@@ -170,7 +170,8 @@ def _gathered(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         for start in range(0, len(rows), _CHUNK):
             file.write(images[rows[start : start + _CHUNK]].tobytes())
         file.flush()
-        return np.memmap(file, dtype=images.dtype, mode="r", shape=(len(rows), *images.shape[1:]))
+        # a plain array over the mapping: the interpreter takes no subclasses
+        return np.asarray(np.memmap(file, dtype=images.dtype, mode="r", shape=(len(rows), *images.shape[1:])))
 
 
 def _limits(scans: Scans, plan: Plan, config: ImagingConfig) -> tuple[str, ...]:

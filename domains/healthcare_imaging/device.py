@@ -36,8 +36,8 @@ class Finding:
     Attributes:
         label: the decided class; where there can be several, those present joined by ``|``.
         probability: of that label (of the most probable one where there can be several), 0…1.
-        decision: ``flagged`` (look at it first), ``clear``, ``abstained`` (not exactly one answer is plausible: a
-            person decides) or ``refused`` (not an image of the kind the network knows).
+        decision: ``flagged`` (look at it first), ``clear``, ``abstained`` (what would be told is not the only
+            plausible answer: a person decides) or ``refused`` (not an image of the kind the network knows).
         suspicion: how likely anything is found, 0…1; compared with the threshold.
         probabilities: class name to probability.
         plausible: the conformal set: labels that cannot be ruled out at the stated coverage.
@@ -146,20 +146,26 @@ class Triage:
     def _decision(self, probability: np.ndarray, suspicion: float, distance: np.ndarray) -> Decision:
         if verdicts.foreign(distance, self.point).any():
             return "refused"
-        if verdicts.doubtful(probability, self.point, multi_label=self.plan.multi_label)[0]:
+        plan = self.plan
+        if verdicts.doubtful(
+            probability, np.array([suspicion]), self.point, normal=plan.normal, multi_label=plan.multi_label
+        )[0]:
             return "abstained"
         return "flagged" if suspicion >= self.point.value else "clear"
 
 
 def heat_of(evidence: np.ndarray, code: int) -> np.ndarray:
-    """Return float32 (row, column) 0…1: where the class maps speak for class ``code`` against the others.
+    """Return float32 (row, column) 0…1: where the class maps speak for class ``code`` more than elsewhere in the image.
+
+    The mean of the maps is the logits, which the probability tells already; what is above it tells the place.
 
     Args:
         evidence: (row, column, class) class activation maps; Zhou et al. 2016, CVPR.
         code: the class.
     """
     others = np.delete(evidence, code, axis=2).mean(axis=2) if evidence.shape[2] > 1 else 0.0
-    positive = np.maximum(evidence[..., code] - others, 0.0)
+    spoken = evidence[..., code] - others
+    positive = np.maximum(spoken - spoken.mean(), 0.0)
     return np.asarray(positive / max(float(positive.max()), 1e-6), dtype=np.float32)
 
 

@@ -24,7 +24,7 @@ def evaluate(
     rest; ``brier`` and ``calibration_error`` judge the probabilities. With an operating point: ``accuracy`` and
     ``balanced_accuracy`` of the decided labels (of several labels, the mean over them), ``sensitivity`` and
     ``specificity`` of "anything found", ``coverage`` of the conformal sets, ``abstained`` the share of images
-    without exactly one plausible answer, ``accepted_accuracy`` that of the rest, and ``refused`` the share taken for
+    whose decided answer is not the only plausible one, ``accepted_accuracy`` that of the rest, and ``refused`` the share taken for
     foreign, where the predictor measures a distance. ``specificity`` without an image of no finding, and
     ``accepted_accuracy`` where all abstain, are left out.
     """
@@ -104,9 +104,8 @@ def _brier(probability: np.ndarray, examples: Examples) -> np.ndarray:
 def _at_operating_point(outputs: Arrays, examples: Examples, point: OperatingPoint) -> dict[str, Statistic]:
     probability, suspicion, units = outputs[PROBABILITY], outputs[SUSPICION][:, 0], examples.context["unit"]
     finding = examples.context["finding"]
-    several = examples.target.ndim == 2
     right = correct(outputs, examples, point)
-    kept = ~verdicts.doubtful(probability, point, multi_label=several)
+    kept = ~abstained(outputs, examples, point)
     covered = verdicts.nonconformity(probability, examples.target) <= point.nonconformity
     computed = {
         "sensitivity": metrics.thresholded_recall(finding, suspicion, threshold=point.value),
@@ -122,6 +121,17 @@ def _at_operating_point(outputs: Arrays, examples: Examples, point: OperatingPoi
     if DISTANCE in outputs:
         made["refused"] = mean_statistic(verdicts.foreign(outputs[DISTANCE][:, 0], point), units)
     return made
+
+
+def abstained(outputs: Arrays, examples: Examples, point: OperatingPoint) -> np.ndarray:
+    """Return bool (image,): where the decision is left to a person."""
+    return verdicts.doubtful(
+        outputs[PROBABILITY],
+        outputs[SUSPICION][:, 0],
+        point,
+        normal=int(examples.context["normal"][0]),
+        multi_label=examples.target.ndim == 2,
+    )
 
 
 def correct(outputs: Arrays, examples: Examples, point: OperatingPoint) -> np.ndarray:

@@ -17,7 +17,7 @@ from ...shared.report import Block, Cell, Figure, Section, Table
 from . import foreign, verdicts
 from .config import ImagingConfig
 from .device import heat_of, overlaid, spread_heat
-from .evaluate import correct, evaluate
+from .evaluate import abstained, correct, evaluate
 from .features import Plan
 from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
 
@@ -177,9 +177,11 @@ def _calibration(answers: Arrays, test: Examples) -> Section:
 
 
 def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
-    right, probability = correct(answers, test, point), answers[PROBABILITY]
-    several = test.target.ndim == 2
-    confidence = np.abs(probability - 0.5).min(axis=1) if several else probability.max(axis=1)
+    probability, undecided = answers[PROBABILITY], abstained(answers, test, point)
+    if test.target.ndim == 2:
+        right, confidence = correct(answers, test, point), np.abs(probability - 0.5).min(axis=1)
+    else:
+        right, confidence = probability.argmax(axis=1) == test.target, probability.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     kept = np.arange(1, len(order) + 1)
     start = min(len(order), 20) - 1  # the accuracy of a handful of images is noise
@@ -187,11 +189,11 @@ def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Secti
         plots.curve(
             kept[start:] / len(order),
             {"accuracy of those decided": (np.cumsum(right[order]) / kept)[start:]},
-            xlabel="share of test images decided, the surest first",
+            xlabel="share decided, the surest first",
             ylabel="accuracy",
-            mark=float(1 - verdicts.doubtful(probability, point, multi_label=several).mean()),
+            mark=float(1 - undecided.mean()),
         ),
-        "Selective accuracy: deciding only the surest images, and leaving the rest to people.",
+        "Selective accuracy of the most probable class: deciding only the surest images, and leaving the rest to people.",
         f"Accuracy over all is {right.mean():.3f}.",
     )
     covered = verdicts.nonconformity(probability, test.target) <= point.nonconformity
@@ -201,7 +203,7 @@ def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Secti
         ("coverage aimed at", point.coverage),
         ("coverage on test", float(covered.mean())),
         ("standard errors from the aim", away),
-        ("abstained", float(verdicts.doubtful(probability, point, multi_label=several).mean())),
+        ("abstained", float(undecided.mean())),
     )
     caption = (
         "Split conformal sets: the true label is among the plausible ones. Far from the aim, test differs in kind."

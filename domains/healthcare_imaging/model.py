@@ -40,7 +40,8 @@ from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION
 
 COARSEST = 8
 """The last map has at most this many rows: fewer see the whole, more show where."""
-LARGE = 64
+NARROWEST = 16
+LARGE = 96
 """From this edge on the first convolution strides, or the first stage would take most of the time."""
 MAX_DISTANCE_IMAGES = 20_000
 BIAS_PENALTY = 1e-2
@@ -98,15 +99,22 @@ def _suspicion(probability: Any, plan: Plan) -> Any:
 def _compact(level: Any, settings: ModelSettings) -> tuple[Any, list[Any]]:
     """Return the last maps and the pooled maps of every stage of a small residual network."""
     hidden = LocalContrast(name="local_contrast")(level)
-    strides, width, pooled = 2 if level.shape[1] >= LARGE else 1, settings.width, []
-    hidden = _convolved(hidden, width, strides=strides, name="stem")
-    stage = 0
-    while hidden.shape[1] > COARSEST:
-        stage, width = stage + 1, min(2 * width, settings.max_width)
+    strides, pooled = 2 if level.shape[1] >= LARGE else 1, []
+    widths = _widths(level.shape[1] // strides, settings.width)
+    hidden = _convolved(hidden, widths[0], strides=strides, name="stem")
+    for stage, width in enumerate(widths[1:], start=1):
         hidden = _convolved(layers.AveragePooling2D(2)(hidden), width, name=f"stage_{stage}_in")
         hidden = layers.Add()([hidden, _convolved(hidden, width, name=f"stage_{stage}_residual")])
         pooled.append(layers.GlobalAveragePooling2D(name=f"stage_{stage}_mean")(hidden))
     return hidden, pooled
+
+
+def _widths(edge: int, last: int) -> list[int]:
+    """Return the channels of each stage: as many stages as halve ``edge`` to ``COARSEST``, each twice as wide."""
+    stages = 1
+    while edge > COARSEST:
+        stages, edge = stages + 1, edge // 2
+    return [max(min(NARROWEST, last), last >> (stages - 1 - stage)) for stage in range(stages)]
 
 
 def _convolved(hidden: Any, width: int, *, name: str, strides: int = 1) -> Any:

@@ -120,10 +120,21 @@ def foreign(distance: np.ndarray, point: OperatingPoint) -> np.ndarray:
     return np.asarray(~(distance <= point.farthest))
 
 
-def doubtful(probability: np.ndarray, point: OperatingPoint, *, multi_label: bool) -> np.ndarray:
-    """Return bool (image,): abstain, because not exactly one answer is plausible."""
+def doubtful(
+    probability: np.ndarray, suspicious: np.ndarray, point: OperatingPoint, *, normal: int, multi_label: bool
+) -> np.ndarray:
+    """Return bool (image,): abstain, because what would be told is not the only plausible answer.
+
+    Args:
+        probability: (image, class).
+        suspicious: (image,) suspicion.
+        point: the operating point.
+        normal: code of the normal class.
+        multi_label: whether there can be several labels.
+    """
     yes = plausible(probability, point)
     if multi_label:
         no = probability <= point.nonconformity
-        return np.asarray((yes == no).any(axis=1))
-    return np.asarray(yes.sum(axis=1) != 1)
+        return np.asarray(((yes == no) | (yes != present(probability, point))).any(axis=1))
+    told = decided(probability, suspicious, point, normal=normal)
+    return np.asarray((yes.sum(axis=1) != 1) | ~yes[np.arange(len(yes)), told])

@@ -64,7 +64,7 @@ def made(folder: Path, plan: Plan) -> Made:
     from edgekit.tflite_export.convert import convert
 
     keras.utils.set_random_seed(3)
-    model = build_model(plan, ModelSettings(width=8, max_width=16))
+    model = build_model(plan, ModelSettings(width=16))
     shown = [image for seed in (0, 7) for image in scans(60, 30, 44, *([3] if seed else []), seed=seed)]
     canvases = [to_canvas(image, size=plan.size, channels=plan.channels, fit=plan.fit) for image in shown]
     given = {"image": np.stack(canvases)}

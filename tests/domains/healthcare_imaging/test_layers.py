@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_the_distance_grows_along_every_way_out() -> None:
     train = correlated(300, 60)
     layer, ways = learnt(train), RNG.normal(size=(20, 60)) * train.std(axis=0)
     steps = [called(layer, (train.mean(axis=0) + step * ways).astype(np.float32))[:, 0] for step in (1, 2, 4, 64, 1e4)]
-    assert all((further > nearer).all() for nearer, further in zip(steps, steps[1:], strict=False))
+    assert all((further > nearer).all() for nearer, further in pairwise(steps))
     np.testing.assert_allclose(steps[3], 64 * steps[0], rtol=1e-2)
 
 

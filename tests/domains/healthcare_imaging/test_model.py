@@ -30,7 +30,7 @@ from edgekit.tflite_export.engine import Engine
 from edgekit.tflite_export.ops import require_builtin
 from edgekit.tflite_export.signature import PREDICT, read_signatures
 
-SMALL: dict[str, Any] = {"width": 8, "max_width": 16}
+SMALL: dict[str, Any] = {"width": 16}
 CONFIG = ImagingConfig(
     synthetic=SyntheticSettings(patients=60, size=28),
     model=ModelSettings(**SMALL),
@@ -107,8 +107,8 @@ def test_width_and_its_limit_count() -> None:
         model = build_model(plan(), ModelSettings(**settings))
         return [model.get_layer(name).output.shape[-1] for name in ("stem_norm", "stage_1_in_norm", "stage_2_in_norm")]
 
-    assert channels(width=8, max_width=16) == [8, 16, 16]
-    assert channels(width=8, max_width=64) == [8, 16, 32]
+    assert channels(width=16) == [16, 16, 16]
+    assert channels(width=64) == [16, 32, 64]
 
 
 # === The backbone's weights ===

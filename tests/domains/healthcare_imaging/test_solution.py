@@ -128,7 +128,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     home, out = tmp_path_factory.mktemp("set"), tmp_path_factory.mktemp("out") / "run"
     changes = {
-        "model": {"width": 8, "max_width": 16},
+        "model": {"width": 16},
         "training": {"epochs": 2, "batch_size": 16},
         "data": {"size": 28},
         "export": {"recipes": ["float32"]},

@@ -86,7 +86,7 @@ def test_too_few_scores_exclude_nothing(count: int, coverage: float) -> None:
 @pytest.mark.parametrize("coverage", [0.7, 0.9, 0.95])
 @pytest.mark.parametrize("calibration", [39, 60])
 def test_sets_cover_as_often_as_they_promise(coverage: float, calibration: int) -> None:
-    """Over many draws, coverage is ⌈(n + 1) level⌉ / (n + 1), which is at least the level and at most 1/(n + 1) more."""
+    """Over many draws, coverage is ⌈(n + 1) level⌉ / (n + 1): the level, or up to 1/(n + 1) more."""
     rng, draws, fresh = np.random.default_rng(3), 1500, 40
     covered = np.empty(draws)
     for draw in range(draws):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from .tflite_export.parity import Parity
 
 Figures = dict[str, Estimate]
 NETWORKS = ("keras", "tflite")
+MOST_COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -228,13 +229,7 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
 def _metrics(evidence: Evidence) -> Section:
     names = list(next(iter(evidence.measured.figures.values())))
     shown = sorted(evidence.measured.figures, key=lambda name: (name not in NETWORKS, name))
-    rows = tuple((name, *(evidence.measured.figures[name].get(metric) for metric in names)) for name in shown)
-    table = Table(
-        ("predictor", *names),
-        rows,
-        "On test, which was read once; brackets are 95 % bootstrap intervals.",
-        shown.index("tflite" if "tflite" in shown else "keras"),
-    )
+    table = _figures_table(evidence.measured.figures, shown, names)
     primary = evidence.domain.primary_metric
     values = {name: evidence.measured.figures[name][primary] for name in shown}
     figure = Figure(
@@ -243,6 +238,16 @@ def _metrics(evidence: Evidence) -> Section:
         "; ".join(f"{name} {format_value(value)}" for name, value in values.items()),
     )
     return Section("The network and its rivals", (table, figure), note=f"Split: {evidence.material.splits.rule}.")
+
+
+def _figures_table(figures: Mapping[str, Figures], shown: Sequence[str], names: Sequence[str]) -> Table:
+    """Set the predictors under each other, or side by side where there are more metrics than a page is wide."""
+    caption = "On test, which was read once; brackets are 95 % bootstrap intervals."
+    if len(names) > MOST_COLUMNS:
+        across = tuple((metric, *(figures[name].get(metric) for name in shown)) for metric in names)
+        return Table(("metric", *shown), across, caption)
+    rows = tuple((name, *(figures[name].get(metric) for metric in names)) for name in shown)
+    return Table(("predictor", *names), rows, caption, shown.index("tflite" if "tflite" in shown else "keras"))
 
 
 def _ladder(evidence: Evidence) -> Section:

@@ -24,9 +24,9 @@ def evaluate(
     rest; ``brier`` and ``calibration_error`` judge the probabilities. With an operating point: ``accuracy`` and
     ``balanced_accuracy`` of the decided labels (of several labels, the mean over them), ``sensitivity`` and
     ``specificity`` of "anything found", ``coverage`` of the conformal sets, ``abstained`` the share of images
-    whose decided answer is not the only plausible one, ``accepted_accuracy`` that of the rest, and ``refused`` the share taken for
-    foreign, where the predictor measures a distance. ``specificity`` without an image of no finding, and
-    ``accepted_accuracy`` where all abstain, are left out.
+    whose decided answer is not the only plausible one, ``accepted_accuracy`` that of the rest, and ``refused`` the
+    share taken for foreign, where the predictor measures a distance. ``specificity`` without an image of no finding,
+    and ``accepted_accuracy`` where all abstain, are left out.
     """
     probability, units = outputs[PROBABILITY].astype(np.float64), examples.context["unit"]
     computed = {

@@ -193,7 +193,7 @@ def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Secti
             ylabel="accuracy",
             mark=float(1 - undecided.mean()),
         ),
-        "Selective accuracy of the most probable class: deciding only the surest images, and leaving the rest to people.",
+        "Selective accuracy of the most probable class: only the surest images are decided, people decide the rest.",
         f"Accuracy over all is {right.mean():.3f}.",
     )
     covered = verdicts.nonconformity(probability, test.target) <= point.nonconformity

@@ -139,7 +139,9 @@ def test_a_device_tells_what_evaluate_measures(made_once: Callable[[str], Made],
     figures = evaluate(outputs, Examples({}, target, context), ImagingConfig(), threshold=point)
     measured = {name: statistic.compute(None) for name, statistic in figures.items()}
     assert measured["accuracy"] == 1.0  # every label is the one that evaluate decides
-    doubtful = verdicts.doubtful(outputs[PROBABILITY], point, multi_label=plan.multi_label)
+    doubtful = verdicts.doubtful(
+        outputs[PROBABILITY], outputs[SUSPICION][:, 0], point, normal=plan.normal, multi_label=plan.multi_label
+    )
     refused = verdicts.foreign(outputs[DISTANCE][:, 0], point)
     flagged = outputs[SUSPICION][:, 0] >= point.value
     expected = np.select([refused, doubtful, flagged], ["refused", "abstained", "flagged"], "clear")
@@ -171,11 +173,15 @@ def test_the_threshold_decides_and_not_the_most_probable_class(triage: Triage) -
 
 
 def test_a_score_at_the_threshold_is_flagged(triage: Triage) -> None:
-    image = scans(1, 28, 28, seed=1)[0]
-    found = triage.read(image)
+    findings = [(image, triage.read(image)) for image in scans(8, 28, 28, seed=1)]
+    image, found = next((image, found) for image, found in findings if found.suspicion > 0.6)
     sure = replace(triage.point, farthest=1e9, nonconformity=0.5, value=found.suspicion)
     triage.point = sure
     assert triage.read(image).decision == "flagged"
+    above = float(np.nextafter(np.float32(found.suspicion), np.float32(2)))
+    triage.point = replace(sure, value=above)
+    assert triage.read(image).decision == "abstained"  # clear against the only plausible label
+    image, found = next((image, found) for image, found in findings if found.suspicion < 0.4)
     triage.point = replace(sure, value=float(np.nextafter(np.float32(found.suspicion), np.float32(2))))
     assert triage.read(image).decision == "clear"
 
@@ -281,21 +287,25 @@ def test_views_that_are_not_contiguous_are_read(triage: Triage) -> None:
 # === Heat maps ===
 
 
-def test_heat_is_the_positive_evidence_against_the_others() -> None:
+def test_heat_is_the_evidence_against_the_others_above_its_mean() -> None:
     evidence = np.zeros((2, 2, 3), np.float32)
     evidence[..., 0] = [[4, 2], [0, -1]]
     evidence[..., 1] = [[0, 2], [2, 0]]
-    np.testing.assert_allclose(heat_of(evidence, 0), [[1, 0.25], [0, 0]])  # 4, 1, -1, -1
-    np.testing.assert_allclose(heat_of(evidence[..., :1], 0), [[1, 0.5], [0, 0]])
+    np.testing.assert_allclose(heat_of(evidence, 0), [[1, 0.25 / 3.25], [0, 0]])  # 4, 1, -1, -1, mean 0.75
+    np.testing.assert_allclose(heat_of(evidence[..., :1], 0), [[1, 0.75 / 2.75], [0, 0]], rtol=1e-6)  # mean 1.25
+    np.testing.assert_allclose(heat_of(evidence - 9, 0), heat_of(evidence, 0))
     assert (heat_of(np.zeros((2, 2, 2), np.float32), 1) == 0).all()
 
 
 def test_the_heat_is_that_of_the_label(two: Made, triage: Triage) -> None:
-    image = scans(1, 28, 28, seed=1)[0]
-    maps = two.network({"image": image[None, ..., None]})[HEAT][0]
-    finding = triage.read(image)
-    expected = spread_heat(heat_of(maps, two.plan.classes.index(finding.label)), (28, 28), fit="pad")
-    np.testing.assert_allclose(finding.heat, expected, atol=1e-3)
+    told = set()
+    for image in scans(8, 28, 28, seed=1):
+        maps = two.network({"image": image[None, ..., None]})[HEAT][0]
+        finding = triage.read(image)
+        expected = spread_heat(heat_of(maps, two.plan.classes.index(finding.label)), (28, 28), fit="pad")
+        np.testing.assert_allclose(finding.heat, expected, atol=1e-3)
+        told.add(finding.label)
+    assert told == {"normal", "lesion"}
 
 
 def test_an_overlay_keeps_the_image_where_it_is_cold() -> None:

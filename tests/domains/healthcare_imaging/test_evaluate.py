@@ -91,7 +91,7 @@ def test_figures_of_several_labels_worked_by_hand() -> None:
     assert made["accuracy"] == made["balanced_accuracy"] == pytest.approx((1 + 0.5 + 1 + 1) / 4)
     assert made["sensitivity"] == pytest.approx(2 / 3) and made["specificity"] == 1
     assert made["coverage"] == pytest.approx(2 / 4)  # |truth - p| at most 0.35: the first and the last
-    assert made["abstained"] == pytest.approx(1 / 4)  # 0.6 is neither nor
+    assert made["abstained"] == pytest.approx(2 / 4)  # 0.6 is neither nor; 0.3 is told, but implausible
     assert made["accepted_accuracy"] == pytest.approx(1.0)
     assert made["auc"] == pytest.approx((4 / 4 + 2 / 3) / 2)
     assert made["brier"] == pytest.approx((0.05 + 0.65 + 0.5 + 0.05) / 4)
@@ -167,6 +167,14 @@ def test_every_figure_is_resampled_by_patient(several: bool) -> None:
         {name: twice[name] for name in unbinned}
     )
     assert all(np.array_equal(statistic.units, context.context["unit"]) for statistic in made.values())
+
+
+def test_the_calibration_error_of_several_labels_weighs_whole_images() -> None:
+    probability = np.repeat(np.array([[0.2, 0.9]], np.float32), 4, axis=0)
+    truth = np.array([[0, 1], [1, 1], [0, 0], [0, 1]], np.uint8)
+    made = evaluate(outputs(probability, several=True), examples(truth), CONFIG)["calibration_error"]
+    assert made.compute(None) == pytest.approx((abs(0.2 - 1 / 4) + abs(0.9 - 3 / 4)) / 2)
+    assert made.compute(np.array([1.0, 2, 0, 1])) == pytest.approx((abs(0.2 - 2 / 4) + abs(0.9 - 4 / 4)) / 2)
 
 
 def test_intervals_count_patients() -> None:

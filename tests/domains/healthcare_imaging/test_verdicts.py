@@ -117,21 +117,33 @@ def test_several_labels_are_covered_all_at_once() -> None:
     assert apart.mean() > 0.95  # each label alone is then covered more often
 
 
+def doubts(probability: np.ndarray, point: OperatingPoint, *, several: bool = False) -> list[bool]:
+    suspicious = verdicts.suspicion(probability, normal=0, multi_label=several)[:, 0]
+    found = verdicts.doubtful(probability, suspicious, point, normal=0, multi_label=several)
+    return [bool(doubt) for doubt in found]
+
+
 def test_doubt_is_anything_but_one_plausible_answer() -> None:
     probability = np.array([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]], dtype=np.float32)
-    sets = {limit: verdicts.doubtful(probability, at(nonconformity=limit), multi_label=False) for limit in (0.2, 0.4)}
-    assert sets[0.2].tolist() == [False, True, True]  # an empty set is a doubt too
-    assert sets[0.4].tolist() == [False, True, False]
-    assert verdicts.doubtful(probability, at(nonconformity=0.95), multi_label=False).all()
+    assert doubts(probability, at(nonconformity=0.2)) == [False, True, True]  # an empty set is a doubt too
+    assert doubts(probability, at(nonconformity=0.4)) == [False, True, False]
+    assert doubts(probability, at(nonconformity=0.95)) == [True] * 3
     assert verdicts.plausible(probability, at(nonconformity=0.2)).tolist() == [[True, False], [False] * 2, [False] * 2]
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(0.2, [False, True, False]), (0.4, [False, True, False])])
-def test_doubt_about_one_label_of_several_is_a_doubt(limit: float, expected: list[bool]) -> None:
+def test_an_answer_that_the_threshold_turns_against_the_set_is_a_doubt() -> None:
+    probability = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]], dtype=np.float32)
+    assert doubts(probability, at(nonconformity=0.4, value=0.2)) == [False, True, False]  # flagged, normal plausible
+    assert doubts(probability, at(nonconformity=0.4, value=0.9)) == [False, False, True]  # clear, b plausible
+
+
+@pytest.mark.parametrize("limit", [0.2, 0.4])
+def test_doubt_about_one_label_of_several_is_a_doubt(limit: float) -> None:
     probability = np.array([[0.9, 0.95], [0.9, 0.5], [0.1, 0.05]], dtype=np.float32)
-    assert verdicts.doubtful(probability, at(nonconformity=limit), multi_label=True).tolist() == expected
-    both = verdicts.doubtful(probability, at(nonconformity=0.96), multi_label=True)
-    assert both.all()  # present and absent are both plausible
+    fair = at(nonconformity=limit, labels=(0.5, 0.5))
+    assert doubts(probability, fair, several=True) == [False, True, False]
+    assert doubts(probability, replace(fair, nonconformity=0.96), several=True) == [True] * 3  # both ways plausible
+    assert doubts(probability, replace(fair, labels=(0.08, 0.5)), several=True) == [False, True, True]  # told present
 
 
 # === Refusal ===

@@ -172,10 +172,11 @@ def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
         if place and place.exists() and not overwrite:
             raise RunError(f"{place} exists already. Nothing was changed. Choose another {option}, or add --overwrite.")
     name = load_model(file).card.domain
-    rows, flagged = registry.device(name).predict_file(
+    counts = registry.device(name).predict_file(
         file, data, out=out_, history=history, columns=_roles(columns), heatmap=heatmap
     )
-    out.print(f"{rows:,} rows scored, {flagged:,} flagged: {escape(str(out_))}", soft_wrap=True)
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    out.print(f"{told}: {escape(str(out_))}", soft_wrap=True)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import tensorflow as tf
 
 from .config import TrainingSettings
 from .domain import Arrays, Examples, Predictor, Progress
+
+MAX_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,14 @@ def seed_everything(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def predictor(model: keras.Model, *, batch_size: int = 4096) -> Predictor:
-    """Return ``model`` as a predictor: named arrays in, named arrays out, in batches."""
+def predictor(model: keras.Model, *, batch_bytes: int = 4 << 20) -> Predictor:
+    """Return ``model`` as a predictor: named arrays in, named arrays out.
+
+    Batches hold at most ``MAX_BATCH`` rows and ``batch_bytes`` of input: images need hundreds of times their own size
+    in between.
+    """
+    row_bytes = sum(math.prod(item.shape[1:]) * np.dtype(item.dtype).itemsize for item in model.inputs)
+    batch_size = min(MAX_BATCH, max(1, batch_bytes // max(row_bytes, 1)))
     signature = {item.name: tf.TensorSpec((None, *item.shape[1:]), item.dtype, item.name) for item in model.inputs}
     run = tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
 

@@ -174,7 +174,7 @@ def predict_file(
     history: Path | None = None,
     columns: Mapping[str, str] | None = None,
     heatmap: Path | None = None,
-) -> tuple[int, int]:
+) -> dict[str, int]:
     """Score a file of transactions into a CSV with row, probability, flagged and the strongest reason.
 
     Args:
@@ -186,7 +186,7 @@ def predict_file(
         heatmap: for domains of images.
 
     Returns:
-        Number of rows and of flagged rows.
+        Number of rows, and of those flagged.
 
     Raises:
         EdgekitError: any of the files is refused.
@@ -214,7 +214,7 @@ def predict_file(
         reason = "".join(item.text for item in strongest if item.contribution > 0)
         writer.writerow([row + 1, f"{value:.6f}", int(alarm), _plain(reason)])
     write_text(out, text.getvalue())
-    return len(probability), int(flagged.sum())
+    return {"rows": len(probability), "flagged": int(flagged.sum())}
 
 
 def _plain(text: str) -> str:

@@ -13,8 +13,13 @@ from .augment import VARIATIONS, augmenter
 from .config import ImagingTrainingSettings
 
 CALIBRATION_IMAGES = 256
-MAX_VARIED = 5_000
-_CHUNK = 256
+MAX_BYTES = 256 << 20
+_CHUNK = 64
+
+
+def most_images(images: np.ndarray) -> int:
+    """Return how many images may be taken into memory at a time."""
+    return max(1, MAX_BYTES // int(np.prod(images.shape[1:])))
 
 
 def training_batches(
@@ -58,8 +63,8 @@ def calibration_images(train: Examples, settings: ImagingTrainingSettings) -> di
 
 
 def varied(examples: Examples, settings: ImagingTrainingSettings) -> Examples:
-    """Return at most ``MAX_VARIED`` of the examples as they are, and then the same varied as in training."""
-    plain = examples.take(spread(len(examples), MAX_VARIED))
+    """Return the examples, or as many as fit, as they are, and then the same varied as in training."""
+    plain = examples.take(spread(len(examples), most_images(examples.inputs["image"])))
     augment = augmenter(VARIATIONS[settings.modality], mixup=0.0, seed=0)
     parts = [
         augment(start, ({"image": tf.constant(plain.inputs["image"][start : start + _CHUNK])}, None, None))[0]

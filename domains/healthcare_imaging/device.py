@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +20,10 @@ from ...tflite_export.runtime import DeviceModel, load_model
 from . import verdicts
 from .features import Plan, to_canvas
 from .reading import IMAGE_SUFFIXES, is_image, read_scan
-from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
+from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, Decision, OperatingPoint
 
 NAME = "healthcare_imaging"
 EXPLAIN = "explain"
-Decision = Literal["flagged", "clear", "abstained", "refused"]
 HOT = np.array([255, 60, 0], dtype=np.float32)  # colour of the heat map over the image
 MAX_COVER = 0.6  # the image stays visible under the hottest spot
 
@@ -36,8 +35,8 @@ class Finding:
     Attributes:
         label: the decided class; where there can be several, those present joined by ``|``.
         probability: of that label (of the most probable one where there can be several), 0…1.
-        decision: ``flagged`` (look at it first), ``clear``, ``abstained`` (what would be told is not the only
-            plausible answer: a person decides) or ``refused`` (not an image of the kind the network knows).
+        decision: ``flagged`` (look at it first), ``clear`` (nothing found), ``abstained`` (what would be told is not
+            the only plausible answer: a person decides) or ``refused`` (not an image of the kind the network knows).
         suspicion: how likely anything is found, 0…1; compared with the threshold.
         probabilities: class name to probability.
         plausible: the conformal set: labels that cannot be ruled out at the stated coverage.
@@ -127,7 +126,9 @@ class Triage:
         return Finding(
             label="|".join(plan.classes[code] for code in codes),
             probability=float(probability[0, shown]),
-            decision=self._decision(probability, float(suspicion[0, 0]), answers[DISTANCE]),
+            decision=verdicts.DECISIONS[
+                int(verdicts.told(answers, point, normal=plan.normal, multi_label=plan.multi_label)[0])
+            ],
             suspicion=float(suspicion[0, 0]),
             probabilities={name: float(value) for name, value in zip(plan.classes, probability[0], strict=True)},
             plausible=tuple(name for name, yes in zip(plan.classes, likely, strict=True) if yes),
@@ -142,16 +143,6 @@ class Triage:
             return [int(verdicts.decided(probability, suspicion[:, 0], self.point, normal=self.plan.normal)[0])]
         found = np.flatnonzero(verdicts.present(probability, self.point)[0])
         return [int(code) for code in found[np.argsort(-probability[0, found], kind="stable")]]
-
-    def _decision(self, probability: np.ndarray, suspicion: float, distance: np.ndarray) -> Decision:
-        if verdicts.foreign(distance, self.point).any():
-            return "refused"
-        plan = self.plan
-        if verdicts.doubtful(
-            probability, np.array([suspicion]), self.point, normal=plan.normal, multi_label=plan.multi_label
-        )[0]:
-            return "abstained"
-        return "flagged" if suspicion >= self.point.value else "clear"
 
 
 def heat_of(evidence: np.ndarray, code: int) -> np.ndarray:
@@ -181,13 +172,16 @@ def spread_heat(heat: np.ndarray, shape: tuple[int, ...], *, fit: str) -> np.nda
     from PIL import Image
 
     height, width = shape
-    edge = max(shape) if fit == "pad" else min(shape)
-    square = np.asarray(Image.fromarray(heat).resize((edge, edge), Image.Resampling.BILINEAR))
-    top, left = abs(edge - height) // 2, abs(edge - width) // 2
+    image, (rows, columns) = Image.fromarray(heat), heat.shape
     if fit == "pad":
-        return square[top : top + height, left : left + width]
+        edge = max(shape)  # never made in full: an image may be a thousand times as wide as high
+        left, top = (edge - width) / 2 / edge * columns, (edge - height) / 2 / edge * rows
+        box = (left, top, left + width / edge * columns, top + height / edge * rows)
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
+    edge = min(shape)
+    top, left = (height - edge) // 2, (width - edge) // 2
     spread = np.zeros(shape, dtype=np.float32)
-    spread[top : top + edge, left : left + edge] = square
+    spread[top : top + edge, left : left + edge] = np.asarray(image.resize((edge, edge), Image.Resampling.BILINEAR))
     return spread
 
 
@@ -199,7 +193,7 @@ def predict_file(
     history: Path | None = None,
     columns: Mapping[str, str] | None = None,
     heatmap: Path | None = None,
-) -> tuple[int, int]:
+) -> dict[str, int]:
     """Read image files into a CSV with one line an image, and heat maps over the images if a folder is given.
 
     Args:
@@ -211,7 +205,7 @@ def predict_file(
         heatmap: folder for one PNG an image.
 
     Returns:
-        Number of images and of flagged images.
+        Number of images, and of those flagged, clear, abstained from and refused.
 
     Raises:
         EdgekitError: any of the files is refused; all of them are named.
@@ -220,7 +214,8 @@ def predict_file(
         raise ConfigError("--history and --columns speak of tables; a model of images reads image files only.")
     triage = Triage(model)
     pictures = dict[str, bytes]()
-    text, problems, count, flagged = io.StringIO(), list[str](), 0, 0
+    text, problems = io.StringIO(), list[str]()
+    counts = {"images": 0, **dict.fromkeys(("flagged", "clear", "abstained", "refused"), 0)}
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "frame", "label", "probability", "suspicion", "decision", "plausible", "distance"])
     for number, path in enumerate(_files(data), start=1):
@@ -231,7 +226,8 @@ def predict_file(
             continue
         for frame, finding in enumerate(findings):
             writer.writerow([_plain(str(path)), frame, *_cells(finding)])
-            count, flagged = count + 1, flagged + (finding.decision == "flagged")
+            counts["images"] += 1
+            counts[finding.decision] += 1
             if heatmap:
                 pictures[f"{number:04d}_{path.stem}_{frame}.png"] = _png(finding.overlay())
     if problems:
@@ -239,7 +235,7 @@ def predict_file(
     if heatmap:
         _write_pictures(heatmap, pictures)
     write_text(out, text.getvalue())
-    return count, flagged
+    return counts
 
 
 def store_settings(plan: Plan, point: OperatingPoint) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ...shared.domain import Arrays, Examples
 from ...shared.estimates import Compute, Statistic, mean_statistic
 from . import verdicts
 from .config import ImagingConfig
-from .verdicts import DISTANCE, PROBABILITY, SUSPICION, OperatingPoint
+from .verdicts import DECISIONS, DISTANCE, PROBABILITY, SUSPICION, OperatingPoint
 
 
 def evaluate(
@@ -23,10 +23,10 @@ def evaluate(
     ``auc`` is that of the finding, for many classes and several labels the mean over the classes, one against the
     rest; ``brier`` and ``calibration_error`` judge the probabilities. With an operating point: ``accuracy`` and
     ``balanced_accuracy`` of the decided labels (of several labels, the mean over them), ``sensitivity`` and
-    ``specificity`` of "anything found", ``coverage`` of the conformal sets, ``abstained`` the share of images
-    whose decided answer is not the only plausible one, ``accepted_accuracy`` that of the rest, and ``refused`` the
-    share taken for foreign, where the predictor measures a distance. ``specificity`` without an image of no finding,
-    and ``accepted_accuracy`` where all abstain, are left out.
+    ``specificity`` of "anything found" if nobody abstained; ``missed``, the share of findings of which a device says
+    "clear"; ``coverage`` of the conformal sets; ``abstained`` and ``refused``, the shares of which it says so (refused
+    where the predictor measures a distance), and ``accepted_accuracy`` that of the rest. ``specificity`` without an
+    image of no finding, and ``accepted_accuracy`` where nothing is decided, are left out.
     """
     probability, units = outputs[PROBABILITY].astype(np.float64), examples.context["unit"]
     computed = {
@@ -82,7 +82,17 @@ def _auc(probability: np.ndarray, suspicion: np.ndarray, examples: Examples) -> 
     truth = one_hot(examples, probability.shape[1])
     known = [code for code in range(truth.shape[1]) if 0 < truth[:, code].sum() < len(truth)]
     areas = [metrics.ranked_roc_auc(truth[:, code], probability[:, code]) for code in known]
-    return lambda weight: float(np.mean([area(weight) for area in areas])) if areas else float("nan")
+    return _mean_defined(areas)
+
+
+def _mean_defined(computes: list[Compute]) -> Compute:
+    """Return the mean of those that are defined: a rare class may be missing from a resample."""
+
+    def compute(weight: np.ndarray | None) -> float:
+        values = np.array([one(weight) for one in computes])
+        return float(values[~np.isnan(values)].mean()) if (~np.isnan(values)).any() else float("nan")
+
+    return compute
 
 
 def _calibration_error(probability: np.ndarray, examples: Examples) -> Compute:
@@ -102,14 +112,15 @@ def _brier(probability: np.ndarray, examples: Examples) -> np.ndarray:
 
 
 def _at_operating_point(outputs: Arrays, examples: Examples, point: OperatingPoint) -> dict[str, Statistic]:
-    probability, suspicion, units = outputs[PROBABILITY], outputs[SUSPICION][:, 0], examples.context["unit"]
-    finding = examples.context["finding"]
-    right = correct(outputs, examples, point)
-    kept = ~abstained(outputs, examples, point)
+    probability, units, finding = outputs[PROBABILITY], examples.context["unit"], examples.context["finding"]
+    several, right, said = examples.target.ndim == 2, correct(outputs, examples, point), told(outputs, examples, point)
+    flagged = verdicts.flagged(probability, outputs[SUSPICION][:, 0], point, multi_label=several)
+    kept = said <= DECISIONS.index("flagged")
     covered = verdicts.nonconformity(probability, examples.target) <= point.nonconformity
     computed = {
-        "sensitivity": metrics.thresholded_recall(finding, suspicion, threshold=point.value),
-        "specificity": metrics.ratio((1 - finding) * (suspicion < point.value), 1.0 - finding),
+        "sensitivity": metrics.ratio(finding * flagged, finding * 1.0),
+        "specificity": metrics.ratio((1 - finding) * ~flagged, 1.0 - finding),
+        "missed": metrics.ratio(finding * (said == DECISIONS.index("clear")), finding * 1.0),
         "balanced_accuracy": _balanced(right, examples),
         "accepted_accuracy": metrics.ratio(right * kept, kept.astype(np.float64)),
     }
@@ -117,21 +128,16 @@ def _at_operating_point(outputs: Arrays, examples: Examples, point: OperatingPoi
     undefined |= set() if kept.any() else {"accepted_accuracy"}
     made = {name: Statistic(compute, units) for name, compute in computed.items() if name not in undefined}
     made |= {"accuracy": mean_statistic(right, units), "coverage": mean_statistic(covered, units)}
-    made["abstained"] = mean_statistic(~kept, units)
+    made["abstained"] = mean_statistic(said == DECISIONS.index("abstained"), units)
     if DISTANCE in outputs:
-        made["refused"] = mean_statistic(verdicts.foreign(outputs[DISTANCE][:, 0], point), units)
+        made["refused"] = mean_statistic(said == DECISIONS.index("refused"), units)
     return made
 
 
-def abstained(outputs: Arrays, examples: Examples, point: OperatingPoint) -> np.ndarray:
-    """Return bool (image,): where the decision is left to a person."""
-    return verdicts.doubtful(
-        outputs[PROBABILITY],
-        outputs[SUSPICION][:, 0],
-        point,
-        normal=int(examples.context["normal"][0]),
-        multi_label=examples.target.ndim == 2,
-    )
+def told(outputs: Arrays, examples: Examples, point: OperatingPoint) -> np.ndarray:
+    """Return int64 (image,) places in ``verdicts.DECISIONS``: what a device says of each example."""
+    normal, several = int(examples.context["normal"][0]), examples.target.ndim == 2
+    return verdicts.told(outputs, point, normal=normal, multi_label=several)
 
 
 def correct(outputs: Arrays, examples: Examples, point: OperatingPoint) -> np.ndarray:
@@ -152,4 +158,4 @@ def _balanced(right: np.ndarray, examples: Examples) -> Compute:
         metrics.ratio(right * (examples.target == code), (examples.target == code) * 1.0)
         for code in np.unique(examples.target)
     ]
-    return lambda weight: float(np.mean([share(weight) for share in shares]))
+    return _mean_defined(shares)

@@ -12,19 +12,19 @@ from ...shared import decisions, plots
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Examples, Predictor, Prepared
 from ...shared.errors import ContractError
-from ...shared.estimates import bootstrap
+from ...shared.estimates import bootstrap, mean_statistic
 from ...shared.report import Block, Cell, Figure, Section, Table
 from . import foreign, verdicts
 from .config import ImagingConfig
 from .device import heat_of, overlaid, spread_heat
-from .evaluate import abstained, correct, evaluate
+from .evaluate import correct, evaluate, told
 from .features import Plan
-from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
+from .verdicts import DECISIONS, DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
 
 FOREIGN_IMAGES = 100
 SUBGROUP_IMAGES = 20
 """A subgroup with fewer test images gets no figures of its own."""
-SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "accepted_accuracy")
+SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "missed")
 
 
 def illustrate(
@@ -41,7 +41,7 @@ def illustrate(
         *_leak(outputs, test, point, config),
         _operating_point(answers, test, point),
         _calibration(answers, test),
-        _abstention(answers, test, point),
+        _abstention(answers, prepared, point),
         *_subgroups(answers, test, point, config),
         _foreign(predict, prepared.plan, point),
     ]
@@ -115,21 +115,23 @@ def _leak(
 ) -> tuple[Section, ...]:
     """Set the figures on all test images beside those on the images that training has not seen."""
     leaked = test.context["leaked"]
-    if not leaked.any() or leaked.all():
+    if not leaked.any():
         return ()
+    parts = {"all": np.ones_like(leaked), "leaked": leaked, "clean": ~leaked}
     rows = []
-    for name, answers in outputs.items():
-        values = [_figures(answers, test, part, point, config) for part in (np.ones_like(leaked), leaked, ~leaked)]
-        rows.append((name, *(found.get("auc") for found in values), *(found.get("accuracy") for found in values)))
-    columns = (
-        "predictor",
-        *(f"{metric}, {part}" for metric in ("auc", "accuracy") for part in ("all", "leaked", "clean")),
-    )
+    for number, (name, answers) in enumerate(outputs.items()):
+        found = [_figures(answers, test, part, point, config) for part in parts.values()]
+        rows.append((f"auc, {name}", *(figures.get("auc") for figures in found)))
+        if number == 0:  # the point is this predictor's own
+            rows += [(f"{metric}, {name}", *(figures.get(metric) for figures in found)) for metric in SHOWN[1:]]
     caption = (
-        f"{leaked.sum():,} of {len(leaked):,} test images have a copy or near copy in training or validation. Only the "
-        "clean ones say how the network does on new patients. The thresholds of rivals are the network's here."
+        f"{leaked.sum():,} of {len(leaked):,} test images are of a patient, or copies or near copies of an image, in "
+        "training or validation. Only the clean ones say how the network does on new patients."
     )
-    return (Section("With and without the leaked images", (Table(columns, tuple(rows), caption, 0),)),)
+    table = Table(
+        ("figure", *(f"{part}, {where.sum():,} images" for part, where in parts.items())), tuple(rows), caption
+    )
+    return (Section("With and without the leaked images", (table,)),)
 
 
 def _figures(
@@ -149,14 +151,15 @@ def _figures(
 
 
 def _operating_point(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
-    suspicion, finding = answers[SUSPICION][:, 0], test.context["finding"] > 0
-    flagged = suspicion >= point.value
-    rows: list[tuple[Cell, ...]] = [
-        ("finding", int((finding & flagged).sum()), int((finding & ~flagged).sum())),
-        ("none", int((~finding & flagged).sum()), int((~finding & ~flagged).sum())),
-    ]
+    suspicion, finding, said = answers[SUSPICION][:, 0], test.context["finding"] > 0, told(answers, test, point)
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (truth, *(int((of & (said == code)).sum()) for code in range(len(DECISIONS))))
+        for truth, of in (("finding", finding), ("none", ~finding))
+    )
     table = Table(
-        ("truth on test", "flagged", "not flagged"), tuple(rows), f"Threshold {point.value:.4g}: {point.rule}."
+        ("truth on test", *DECISIONS),
+        rows,
+        f"What the file says of test images. Threshold {point.value:.4g}: {point.rule}.",
     )
     figure = Figure(
         plots.score_histogram(suspicion, finding, threshold=point.value),
@@ -176,8 +179,9 @@ def _calibration(answers: Arrays, test: Examples) -> Section:
     return Section("Calibration", (figure,))
 
 
-def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Section:
-    probability, undecided = answers[PROBABILITY], abstained(answers, test, point)
+def _abstention(answers: Arrays, prepared: Prepared, point: OperatingPoint) -> Section:
+    test, probability = prepared.test, answers[PROBABILITY]
+    undecided = told(answers, test, point) > DECISIONS.index("flagged")
     if test.target.ndim == 2:
         right, confidence = correct(answers, test, point), np.abs(probability - 0.5).min(axis=1)
     else:
@@ -197,16 +201,17 @@ def _abstention(answers: Arrays, test: Examples, point: OperatingPoint) -> Secti
         f"Accuracy over all is {right.mean():.3f}.",
     )
     covered = verdicts.nonconformity(probability, test.target) <= point.nonconformity
-    error = float(np.sqrt(point.coverage * (1 - point.coverage) / len(covered)))
-    away = (float(covered.mean()) - point.coverage) / error
+    units = [len(np.unique(part.context["unit"])) for part in (test, prepared.validation)]
+    error = float(np.sqrt(point.coverage * (1 - point.coverage) * sum(1 / count for count in units)))
     rows: tuple[tuple[Cell, ...], ...] = (
         ("coverage aimed at", point.coverage),
-        ("coverage on test", float(covered.mean())),
-        ("standard errors from the aim", away),
-        ("abstained", float(undecided.mean())),
+        ("coverage on test", bootstrap(mean_statistic(covered, test.context["unit"]))),
+        ("standard errors from the aim", (float(covered.mean()) - point.coverage) / error),
+        ("abstained or refused", float(undecided.mean())),
     )
     caption = (
-        "Split conformal sets: the true label is among the plausible ones. Far from the aim, test differs in kind."
+        "Split conformal sets: the true label is among the plausible ones, of all images taken together. The limit is "
+        "learnt on validation, as are temperature and offsets. Far from the aim, test differs in kind from validation."
     )
     return Section("Abstention", (figure, Table(("conformal sets", ""), rows, caption)))
 

@@ -103,7 +103,7 @@ class FeatureDistance(layers.Layer):  # type: ignore[misc]
     def learn(self, features: np.ndarray) -> None:
         """Set the weights from the training images' features, float (image, feature)."""
         mean, spread = features.mean(axis=0), features.std(axis=0)
-        scale = 1 / np.maximum(spread, SMALLEST_SPREAD * spread.max())
+        scale = 1 / np.maximum(spread, max(SMALLEST_SPREAD * spread.max(), 1e-6))
         own, kept = (features - mean) * scale, self.precision.shape[0]
         variance, directions = np.linalg.eigh(own.T @ own / len(own))  # the least first
         variance, directions = np.maximum(variance[::-1], 0), directions.T[::-1]

@@ -31,7 +31,7 @@ from ...shared.chosen_rows import spread
 from ...shared.domain import Examples, Prepared, Progress
 from ...shared.errors import ConfigError
 from ...shared.training import Fitted, fit, predictor, seed_everything
-from .batches import class_weights, training_batches, varied
+from .batches import class_weights, most_images, training_batches, varied
 from .config import ImagingConfig, ModelSettings
 from .evaluate import one_hot
 from .features import Plan
@@ -43,7 +43,6 @@ COARSEST = 8
 NARROWEST = 16
 LARGE = 96
 """From this edge on the first convolution strides, or the first stage would take most of the time."""
-MAX_DISTANCE_IMAGES = 20_000
 BIAS_PENALTY = 1e-2
 _INPUT_SCALES = {"MobileNetV2": (1 / 127.5, -1.0)}  # the others rescale inside
 
@@ -132,7 +131,7 @@ def _backbone(level: Any, settings: ModelSettings) -> tuple[Any, list[Any]]:
         network = getattr(keras.applications, settings.backbone)(
             include_top=False, weights=settings.weights or None, input_shape=tuple(rescaled.shape[1:])
         )
-    except (ValueError, OSError) as error:
+    except Exception as error:  # a download that fails raises Exception itself
         raise ConfigError(
             f"Cannot make {settings.backbone} for images of {level.shape[1]} pixels with model.weights = "
             f"{settings.weights!r}: {' '.join(str(error).split())[:300]} Use images of at least 32 pixels, and a "
@@ -146,7 +145,7 @@ def _backbone(level: Any, settings: ModelSettings) -> tuple[Any, list[Any]]:
 def fit_model(
     prepared: Prepared, config: ImagingConfig, *, seed: int, report: Progress, log: Path | None = None
 ) -> Fitted:
-    """Fit the network; its epoch and its temperature are chosen on validation."""
+    """Fit the network; its temperature, and its epoch if the best is to be kept, are chosen on validation."""
     seed_everything(seed)
     plan: Plan = prepared.plan
     model = build_model(plan, config.model)
@@ -185,7 +184,7 @@ def _loss(plan: Plan, smoothing: float) -> keras.losses.Loss:
 
 def _validation_score(trained: keras.Model, validation: Examples, plan: Plan) -> Callable[[], float]:
     """Return the negative log loss: unlike the area under the curve it still tells networks apart that rank alike."""
-    predict = predictor(trained, batch_size=256)
+    predict = predictor(trained)
     truth = one_hot(validation, len(plan.classes))
     return lambda: (
         -log_loss(predict(validation.inputs)["logits"].astype(np.float64), truth, multi_label=plan.multi_label)
@@ -206,7 +205,7 @@ def calibrate(model: keras.Model, validation: Examples, plan: Plan) -> None:
     On validation images alone a network can be all but perfect, and its best temperature claims as much of every other
     machine's images; that of plain and varied images together claims less.
     """
-    predict = predictor(keras.Model(model.inputs, {"logits": model.get_layer("logits").output}), batch_size=256)
+    predict = predictor(keras.Model(model.inputs, {"logits": model.get_layer("logits").output}))
     logits = predict(validation.inputs)["logits"].astype(np.float64)
     truth = one_hot(validation, logits.shape[1])
 
@@ -215,12 +214,14 @@ def calibrate(model: keras.Model, validation: Examples, plan: Plan) -> None:
         penalty = BIAS_PENALTY * float(np.square(constants[1:]).sum()) / len(logits)
         return log_loss(scaled, truth, multi_label=plan.multi_label) + penalty
 
-    found = minimize(cost, np.zeros(1 + logits.shape[1]), bounds=[(-4, 4)] + [(-8, 8)] * logits.shape[1]).x
+    # a class that validation lacks keeps its offset: its absence would be learnt as impossible
+    bounds = [(-8, 8) if cases else (0, 0) for cases in truth.sum(axis=0).tolist()]
+    found = minimize(cost, np.zeros(1 + logits.shape[1]), bounds=[(-4, 4), *bounds]).x
     model.get_layer("temperature").set(np.exp(found[0]), found[1:])
 
 
 def learn_distance(model: keras.Model, train: Examples) -> None:
     """Tell the distance layer of ``model`` what training images look like."""
-    rows = spread(len(train), MAX_DISTANCE_IMAGES)
-    predict = predictor(keras.Model(model.inputs, {"features": model.get_layer("features").output}), batch_size=256)
+    rows = spread(len(train), most_images(train.inputs["image"]))
+    predict = predictor(keras.Model(model.inputs, {"features": model.get_layer("features").output}))
     model.get_layer("feature_distance").learn(predict(train.take(rows).inputs)["features"])

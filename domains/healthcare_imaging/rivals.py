@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -29,14 +29,14 @@ MAX_TUNING_IMAGES = 20_000
 EDGE = 64  # larger images are averaged down to this many pixels for the rivals
 ORIENTATIONS = 9
 CELLS = 7  # cells along an edge
-_CHUNK = 2048
+_PART_BYTES = 64 << 20
 
 Features = Callable[[np.ndarray], np.ndarray]
 
 
 def rivals(prepared: Prepared, config: ImagingConfig, *, seed: int, report: Progress) -> dict[str, Predictor]:
     """Fit logistic regression on principal components and gradient boosting on histograms of oriented gradients."""
-    train = _thinned(prepared.train, seed)
+    train = _thinned(prepared.train, seed, report)
     regressions = {
         f"{components} components, C={strength:g}": make_pipeline(
             PCA(min(components, len(train) - 1), random_state=seed),
@@ -91,18 +91,23 @@ def _answers(model: Any, matrix: np.ndarray, plan: Plan) -> dict[str, np.ndarray
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Return float32 (image, pixel) grey values 0…1 of images averaged down to at most ``EDGE`` pixels."""
-    return np.concatenate(
-        [_small(images[start : start + _CHUNK]).reshape(-1, _edge(images) ** 2) for start in _starts(images)]
-    )
+    """Return float32 (image, value) levels 0…1 of images averaged down to at most ``EDGE`` pixels."""
+    return np.concatenate([_small(part).reshape(len(part), -1) for part in _parts(images)])
 
 
 def oriented_gradients(images: np.ndarray) -> np.ndarray:
-    """Return float32 (image, cell · orientation): histograms of oriented gradients, normalised per image.
+    """Return float32 (image, feature): histograms of oriented gradients; of colour, mean and spread too.
 
     Source: Dalal & Triggs 2005, CVPR; unsigned gradients in nine directions, here in 7 × 7 cells and one block.
     """
-    return np.concatenate([_histograms(_small(images[start : start + _CHUNK])) for start in _starts(images)])
+    return np.concatenate([_described(_small(part)) for part in _parts(images)])
+
+
+def _described(small: np.ndarray) -> np.ndarray:
+    gradients = _histograms(small.mean(axis=-1))
+    if small.shape[-1] == 1:
+        return gradients
+    return np.hstack([gradients, small.mean(axis=(1, 2)), small.std(axis=(1, 2))])
 
 
 def _histograms(grey: np.ndarray) -> np.ndarray:
@@ -119,23 +124,26 @@ def _histograms(grey: np.ndarray) -> np.ndarray:
 
 
 def _small(images: np.ndarray) -> np.ndarray:
-    """Return float32 (image, edge, edge) grey in 0…1: block means, the remainder at the border cut off."""
+    """Return float32 (image, edge, edge, channel) in 0…1: block means, the remainder at the border cut off."""
     edge = _edge(images)
     step = images.shape[1] // edge
-    grey = images[:, : edge * step, : edge * step].astype(np.float32).mean(axis=-1) / 255
-    return np.asarray(grey.reshape(len(images), edge, step, edge, step).mean(axis=(2, 4)))
+    level = images[:, : edge * step, : edge * step].astype(np.float32) / 255
+    return np.asarray(level.reshape(len(images), edge, step, edge, step, -1).mean(axis=(2, 4)))
 
 
 def _edge(images: np.ndarray) -> int:
     return int(images.shape[1] // -(-images.shape[1] // EDGE))
 
 
-def _starts(images: np.ndarray) -> range:
-    return range(0, len(images), _CHUNK)
+def _parts(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the images in parts that fit in memory as float32."""
+    count = max(1, _PART_BYTES // (4 * int(np.prod(images.shape[1:]))))
+    return (images[start : start + count] for start in range(0, len(images), count))
 
 
-def _thinned(train: Examples, seed: int) -> Examples:
+def _thinned(train: Examples, seed: int, report: Progress) -> Examples:
     """Take at most ``MAX_TUNING_IMAGES``, so that tuning on a large set takes minutes."""
     if len(train) <= MAX_TUNING_IMAGES:
         return train
+    report(f"the rivals learn from {MAX_TUNING_IMAGES:,} of {len(train):,} training images")
     return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:MAX_TUNING_IMAGES]))

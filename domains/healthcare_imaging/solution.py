@@ -103,5 +103,5 @@ DOMAIN = Domain(
     calibration=calibration,
     illustrate=illustrate,
     views={EXPLAIN: (HEAT,)},
-    guards={"refused": 0.02, "coverage": 0.03},
+    guards={"refused": 0.02, "coverage": 0.03, "sensitivity": 0.03, "abstained": 0.05},
 )

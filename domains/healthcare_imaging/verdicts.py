@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ...shared.decisions import Threshold
 
 PROBABILITY, SUSPICION, DISTANCE, HEAT = "probability", "suspicion", "distance", "heat"
 """Outputs of the network, float32: (image, class), (image, 1), (image, 1), (image, row, column, class)."""
+
+Decision = Literal["clear", "flagged", "abstained", "refused"]
+DECISIONS: tuple[Decision, ...] = ("clear", "flagged", "abstained", "refused")
 
 
 @dataclass(frozen=True)
@@ -138,3 +142,29 @@ def doubtful(
         return np.asarray(((yes == no) | (yes != present(probability, point))).any(axis=1))
     told = decided(probability, suspicious, point, normal=normal)
     return np.asarray((yes.sum(axis=1) != 1) | ~yes[np.arange(len(yes)), told])
+
+
+def flagged(probability: np.ndarray, suspicious: np.ndarray, point: OperatingPoint, *, multi_label: bool) -> np.ndarray:
+    """Return bool (image,): something is found; of several labels, any is present."""
+    if multi_label:
+        return np.asarray(present(probability, point).any(axis=1))
+    return np.asarray(suspicious >= point.value)
+
+
+def told(outputs: Mapping[str, np.ndarray], point: OperatingPoint, *, normal: int, multi_label: bool) -> np.ndarray:
+    """Return int64 (image,) places in ``DECISIONS``: what a device says, of every image one thing.
+
+    Args:
+        outputs: the network's; without a distance nothing is refused.
+        point: the operating point.
+        normal: code of the normal class.
+        multi_label: whether there can be several labels.
+    """
+    probability, suspicious = outputs[PROBABILITY], outputs[SUSPICION][:, 0]
+    said = flagged(probability, suspicious, point, multi_label=multi_label).astype(np.int64)
+    said[doubtful(probability, suspicious, point, normal=normal, multi_label=multi_label)] = DECISIONS.index(
+        "abstained"
+    )
+    if DISTANCE in outputs:
+        said[foreign(outputs[DISTANCE][:, 0], point)] = DECISIONS.index("refused")
+    return said

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from edgekit.domains.healthcare_imaging.audit import Copies, audit, find_copies, leaked, text_like
+from edgekit.domains.healthcare_imaging.audit import audit, has_text, leaked, text_like
 from edgekit.domains.healthcare_imaging.config import DataSettings, ImagingConfig
+from edgekit.domains.healthcare_imaging.duplicates import Copies
 from edgekit.domains.healthcare_imaging.scans import Scans
 from edgekit.domains.healthcare_imaging.synthesis import golden_scans
 from edgekit.shared.audit import Finding
@@ -65,8 +66,8 @@ def test_copies_of_train_in_test_are_an_error_with_counts() -> None:
     findings = audit(replace(made, images=images), splits(), config("own"))
     assert titles(findings)["Test images stand in train"] == "error"
     text = detail(findings, "Test images stand in train")
-    assert text.startswith("4 of 20 test images (20.0%) have a copy in train or validation: 3 exact copies, 1 near copies")
-    assert "rows 60, 62, 64, 66." in text and "--set data.split=group" in text
+    assert text.startswith("4 of 20 test images (20.0%) have a copy in train or validation: 3 exact copies, 1 near")
+    assert "images 61, 63, 65, 67 (counted from 1, in the order of the set)." in text and "--set data.split=group" in text
 
 
 @pytest.mark.parametrize("near", [False, True])
@@ -134,13 +135,34 @@ def test_leaked_rows_are_those_with_a_copy_in_an_earlier_split() -> None:
     made = replace(made, images=images)
     found = leaked(made, splits())
     assert found.dtype == bool and np.flatnonzero(found).tolist() == [42, 62, 64, 70]
-    np.testing.assert_array_equal(leaked(made, splits(), copies=find_copies(made)), found)
 
 
-def test_given_copies_are_not_looked_for_again() -> None:
+def test_images_of_known_patients_are_leaked_too() -> None:
+    patient = np.arange(80)
+    patient[[42, 61, 62, 79]] = 3, 4, 43, 78  # the last stands beside another test image only
+    assert np.flatnonzero(leaked(replace(scans(), patient=patient), splits())).tolist() == [42, 61, 62]
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (np.r_[0:30, 31:81], "images 62, 64 (counted from 1, in the order of the files)."),  # file 31 could not be read
+        (np.arange(80) // 2 + 2, "frames of the files 33, 34 (counted from 1)."),
+    ],
+)
+def test_copies_are_named_by_the_place_of_their_file(file: np.ndarray, said: str) -> None:
+    assert said in detail(audit(replace(copied((60, 0), (62, 0)), file=file), splits(), CONFIG), "Test images stand in train")
+
+
+def knowing(made: Scans, copies: Copies) -> Scans:
+    made.__dict__["copies"] = copies
+    return made
+
+
+def test_known_copies_are_not_looked_for_again() -> None:
     nothing = Copies(np.arange(80), np.arange(80))
-    assert not leaked(copied((60, 0)), splits(), copies=nothing).any()
-    assert titles(audit(copied((60, 0)), splits(), CONFIG, copies=nothing)) == {"Images per class": "info"}
+    assert not leaked(knowing(copied((60, 0)), nothing), splits()).any()
+    assert titles(audit(knowing(copied((60, 0)), nothing), splits(), CONFIG)) == {"Images per class": "info"}
 
 
 # === Burnt-in text ===
@@ -176,9 +198,22 @@ def test_text_that_goes_with_a_class_is_a_warning_and_other_text_is_none() -> No
     images = golden_scans(82, size=96, channels=1, seed=0)[:80]
     known = Copies(np.arange(80), np.arange(80))
     biased = replace(made, images=written(images, np.arange(1, 40, 2)))
-    findings = audit(biased, splits(), CONFIG, copies=known)
+    findings = audit(knowing(biased, known), splits(), CONFIG)
     assert titles(findings)["Marks like burnt-in text go with the class"] == "warning"
     text = detail(findings, "Marks like burnt-in text go with the class")
-    assert "50.0% of 40 train images" in text and "no 0.0% of 20, yes 100.0% of 20" in text
+    assert "20 of 40 train images" in text and "no 0.0% of 20, yes 100.0% of 20" in text
     even = replace(made, images=written(images, np.arange(0, 20)))
-    assert titles(audit(even, splits(), CONFIG, copies=known))["Marks like burnt-in text"] == "info"
+    assert titles(audit(knowing(even, known), splits(), CONFIG))["Marks like burnt-in text"] == "info"
+
+
+@pytest.mark.parametrize(("marked", "found"), [(2, False), (3, True)])
+def test_text_in_a_small_share_of_the_images_is_told(marked: int, found: bool) -> None:
+    images = np.tile(golden_scans(82, size=48, channels=1, seed=0)[:80], (2, 1, 1, 1))
+    images[:marked] = written(golden_scans(82, size=48, channels=1, seed=0)[:80], np.arange(marked))[:marked]
+    rows = np.arange(160)
+    few = Scans(images, rows % 2, ("no", "yes"), "drawn", "0")
+    findings = audit(knowing(few, Copies(rows, rows)), Splits(rows[:120], rows[120:140], rows[140:], "by hand"), CONFIG)
+    assert ("Marks like burnt-in text" in titles(findings)) is found and has_text(images) is found
+    assert not has_text(images[3:]) and not has_text(images[:0])
+    if found:
+        assert detail(findings, "Marks like burnt-in text").startswith("Bright strokes like letters stand in a corner of 3 of 120")

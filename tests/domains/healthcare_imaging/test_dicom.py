@@ -391,12 +391,14 @@ def test_one_patient_always_has_the_same_pseudonym_that_shows_nothing(read: Read
     ],
 )
 def test_what_a_pseudonym_is_made_of(read: Read, changes: dict[str, Any], parts: tuple[str, ...]) -> None:
-    assert read(dataset(**changes)).patient == pseudonym(*parts)
+    scan = read(dataset(**changes))
+    assert scan.patient == pseudonym(*parts) and scan.study is (parts[0] == "study")
 
 
 def test_a_file_that_names_nobody_has_no_pseudonym(read: Read) -> None:
     made = dataset(PatientID=None, PatientName=None, PatientBirthDate=None, StudyInstanceUID=None)
-    assert read(made).patient is None
+    scan = read(made)
+    assert scan.patient is None and not scan.study
 
 
 def test_two_hospitals_may_use_one_number(read: Read) -> None:

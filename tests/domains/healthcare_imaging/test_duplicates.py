@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgekit.domains.healthcare_imaging import duplicates
-from edgekit.domains.healthcare_imaging.duplicates import exact_copies, near_duplicates
+from edgekit.domains.healthcare_imaging.duplicates import exact_copies, find_copies, joined, near_duplicates
 from edgekit.domains.healthcare_imaging.synthesis import golden_scans
 
 BRAINS = Path(__file__).parents[4] / "shared/data/healthcare/brain_tumor_mri_96.npz"
@@ -109,6 +109,28 @@ def test_blank_images_are_copies_where_their_levels_are_equal() -> None:
 def test_noise_is_not_taken_for_copies() -> None:
     images = np.random.default_rng(0).integers(120, 123, (200, 32, 32, 1)).astype(np.uint8)
     assert near_duplicates(images).tolist() == list(range(200))
+
+
+def test_every_image_is_read_in_full_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, calls, real = scans(6), [], duplicates.exact_copies
+    monkeypatch.setattr(duplicates, "exact_copies", lambda those: calls.append(len(those)) or real(those))
+    found = find_copies(np.concatenate([images, images[:2], each(images[:1], saved)]))
+    assert calls == [9] and found.exact.tolist() == [*range(6), 0, 1, 6] and found.near.tolist() == [*range(6), 0, 1, 0]
+
+
+def test_candidates_come_in_blocks_and_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "PAIRS_AT_ONCE", 4)
+    images = scans(9)
+    alone = duplicates._describe(images, np.arange(9))
+    assert [len(block) for block in duplicates._candidates(alone)] == []
+    alike = duplicates._describe(np.concatenate([images[:1]] * 4 + [images[1:]]), np.arange(12))
+    assert [len(block) for block in duplicates._candidates(alike)] == [5, 1]
+
+
+def test_what_shares_any_number_is_joined() -> None:
+    joins = joined(np.array([5, 6, 7, 8, 6]), np.array([900, 1, 900, 2, 3]))
+    assert joins.tolist() == [0, 1, 0, 2, 1] and joins.dtype == np.int64
+    assert joined(np.array([3, 1, 3])).tolist() == [0, 1, 0]
 
 
 def test_copies_of_copies_share_a_number() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from edgekit.domains.healthcare_imaging import loading
 from edgekit.domains.healthcare_imaging.config import DataSettings
+from edgekit.domains.healthcare_imaging.folder import list_folder
 from edgekit.domains.healthcare_imaging.loading import load
 from edgekit.domains.healthcare_imaging.scans import Scans
 from edgekit.shared.domain import Request
@@ -36,7 +38,7 @@ def picture(path: Path, pixels: np.ndarray | None = None) -> np.ndarray:
     return made
 
 
-def dicom(path: Path, patient: str | None, frames: int = 1) -> None:
+def dicom(path: Path, patient: str | None, frames: int = 1, *, study: str = "") -> None:
     pydicom = pytest.importorskip("pydicom", reason="pydicom (extra medical) is not installed")
     made = pydicom.Dataset()
     made.file_meta = pydicom.dataset.FileMetaDataset()
@@ -47,6 +49,8 @@ def dicom(path: Path, patient: str | None, frames: int = 1) -> None:
     made.NumberOfFrames = frames
     if patient:
         made.PatientID = patient
+    if study:
+        made.StudyInstanceUID = study
     made.PixelData = noise(frames, 28, 28).tobytes()
     made["PixelData"].VR = "OB"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,6 +173,25 @@ def test_files_tell_the_patient_and_the_others_count_as_their_own(tmp_path: Path
     assert "MRN" not in repr(scans)
 
 
+def test_a_study_that_stands_for_a_patient_is_told(tmp_path: Path) -> None:
+    for number, study in enumerate(("1.2.1", "1.2.1", "1.2.2")):
+        dicom(tmp_path / f"{'ab'[number % 2]}/{number}.dcm", "unknown", study=study)
+    dicom(tmp_path / "b/3.dcm", "MRN-2")
+    scans = read(tmp_path)
+    assert scans.patient is not None and scans.patient.tolist() == [0, 1, 0, 2]
+    assert "3 files name no patient; their study stands for one" in scans.notes
+    (tmp_path / "s.csv").write_text("path,label,patient\na/0.dcm,a,P1\nb/1.dcm,b,P2\na/2.dcm,a,P3\n")
+    assert not any("study" in note for note in read(tmp_path / "s.csv").notes)
+
+
+def test_placeholders_in_a_manifest_leave_the_word_to_the_file(tmp_path: Path) -> None:
+    dicom(tmp_path / "1.dcm", "MRN-1")
+    dicom(tmp_path / "2.dcm", "MRN-2")
+    (tmp_path / "s.csv").write_text("path,label,patient\n1.dcm,a,anonymous\n2.dcm,b,anonymous\n")
+    scans = read(tmp_path / "s.csv")
+    assert scans.patient is not None and scans.patient.tolist() == [0, 1]
+
+
 def test_the_manifest_knows_the_patient_better_than_the_file(tmp_path: Path) -> None:
     dicom(tmp_path / "1.dcm", "MRN-1")
     dicom(tmp_path / "2.dcm", "MRN-1")
@@ -183,7 +206,9 @@ def test_every_frame_is_an_image_of_the_files_label_and_patient(tmp_path: Path) 
     (tmp_path / "s.csv").write_text("path,label,split,sex\n1.dcm,b,train,F\n2.png,a,train,M\n")
     scans = read(tmp_path / "s.csv")
     assert scans.labels.tolist() == [1, 1, 1, 0] and scans.groups["sex"].tolist() == ["F", "F", "F", "M"]
-    assert scans.patient is not None and scans.patient.tolist() == [0, 0, 0, 1]
+    assert scans.patient is None and scans.file is not None
+    assert scans.file.tolist() == [0, 0, 0, 1] and scans.file.dtype == np.int64
+    assert not any("patient" in note for note in scans.notes)
     assert scans.split is not None and scans.split.tolist() == [0] * 4
 
 
@@ -215,6 +240,18 @@ def test_bad_files_may_be_left_out_and_are_counted_without_names(folder: Path) -
     assert any(note.startswith("1 files could not be read") for note in scans.notes) and "Doe" not in str(scans.notes)
 
 
+def test_files_are_numbered_with_the_bad_ones(folder: Path) -> None:
+    (folder / "a/2.png").write_bytes(b"broken")
+    scans = read(folder, skip_bad=True)
+    assert scans.file is not None and scans.file.tolist() == [0, 2, 3, 4]
+
+
+def test_bad_files_leave_text_alone(folder: Path) -> None:
+    (folder / "a/2.png").write_bytes(b"broken")
+    kept = loading._read_all(list_folder(folder).entries, loading._Canvas(28, 1, "pad"), 2, print, io.BytesIO())
+    assert [type(error) for error in kept.bad] == [str] and "2.png" in kept.bad[0]
+
+
 def test_nothing_but_bad_files_is_an_error_in_any_case(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -240,12 +277,10 @@ def test_a_missing_package_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.Mo
         read(tmp_path, skip_bad=True)
 
 
-def test_a_full_disk_is_told(folder: Path) -> None:
-    with (
-        Path("/dev/full").open("wb", buffering=0) as full,
-        pytest.raises(SourceError, match="do not fit into .*TMPDIR"),
-    ):
-        loading._append(full, noise(2, 28, 28, 1))
+def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: Path("/dev/full").open("wb", buffering=0))
+    with pytest.raises(SourceError, match="do not fit into .*TMPDIR"):
+        read(folder)
 
 
 @pytest.mark.parametrize("name", ["nothing", "set.npz", "notes.doc"])

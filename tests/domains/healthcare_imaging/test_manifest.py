@@ -54,6 +54,18 @@ def test_patients_are_pseudonyms_and_never_shown(tmp_path: Path) -> None:
     assert "MRN" not in repr(listing) and "MRN" not in str(patients)
 
 
+@pytest.mark.parametrize("word", ["unknown", "Anonymous", " ANON ", "removed", "xxxx", "NA", "none"])
+def test_a_placeholder_names_nobody(tmp_path: Path, word: str) -> None:
+    listing = listed(tmp_path, *ROWS, f"i/5.png,normal,{word},train,F,20,north", f"i/6.png,normal,{word},test,F,20,north")
+    assert [entry.patient for entry in listing.entries[4:]] == [None, None]
+
+
+def test_zero_is_a_number_like_any_other_in_a_manifest(tmp_path: Path) -> None:
+    listing = listed(tmp_path, "i/1.png,a,0", "i/2.png,b,1", "i/3.png,b,0", header="path,label,patient")
+    patients = [entry.patient for entry in listing.entries]
+    assert patients[0] == patients[2] is not None and patients[0] != patients[1]
+
+
 def test_only_path_and_label_are_needed(tmp_path: Path) -> None:
     listing = listed(tmp_path, "i/1.png,a", "i/2.png,b", header="path,label")
     assert all((entry.patient, entry.split, dict(entry.groups)) == (None, None, {}) for entry in listing.entries)

@@ -145,7 +145,16 @@ def test_nan_is_black_and_infinity_bright(saved: Saved) -> None:
 def test_empty_slices_are_left_out(saved: Saved) -> None:
     values = VOLUME.copy()
     values[:, :, :3], values[:, :, 13] = 0, 0
-    assert len(read_nifti(saved(values), axis=2).frames) == 10
+    scan = read_nifti(saved(values), axis=2)
+    assert len(scan.frames) == 10 and scan.numbers == tuple(range(3, 13))
+    assert read_nifti(saved(VOLUME), axis=2).numbers == ()
+
+
+def test_slices_are_counted_from_the_feet_however_they_are_stored(saved: Saved) -> None:
+    values = VOLUME.copy()
+    values[:, :, :3] = 0
+    upside_down = saved(values[:, :, ::-1], np.diag([1.0, 1.0, -1.0, 1.0]))
+    assert read_nifti(upside_down, axis=2).numbers == tuple(range(3, 14))
 
 
 def test_rgb_volumes_keep_their_colours(saved: Saved) -> None:

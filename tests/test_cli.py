@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from edgekit import cli
 from edgekit.shared.errors import ConfigError
+from edgekit.tflite_export import runtime
 
 EDGEKIT = [sys.executable, "-m", "edgekit"]
 WITHOUT_TRAIN = """
@@ -91,10 +93,22 @@ def test_base_commands_work_without_the_train_extra(command: str, device_file: P
 def test_predict_works_without_the_train_extra(device_file: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "new.csv", tmp_path / "scores.csv"
     data.write_text(HEADER + ROW * 3)
-    assert "3 rows scored" in base_install("predict", device_file, data, "--out", out).stdout
+    printed = base_install("predict", device_file, data, "--out", out).stdout
     lines = out.read_text().splitlines()
+    flagged = sum(line.split(",")[2] == "1" for line in lines)
+    assert printed == f"3 rows, {flagged} flagged: {out}\n"
     assert lines[0] == "row,probability,flagged,reason"
     assert len(lines) == 4
+
+
+def test_predict_says_what_the_domain_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = {"images": 1200, "flagged": 1, "refused": 0}
+    monkeypatch.setattr(runtime, "load_model", lambda _: SimpleNamespace(card=SimpleNamespace(domain="any")))
+    monkeypatch.setattr(cli.registry, "device", lambda _: SimpleNamespace(predict_file=lambda *_, **__: counts))
+    cli.predict(tmp_path / "any.tflite", [tmp_path], out_=Path("[told].csv"))
+    assert capsys.readouterr().out == "1,200 images, 1 flagged, 0 refused: [told].csv\n"
 
 
 def test_predict_takes_a_file_without_labels_and_in_any_order(device_file: Path, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Checks for what makes a score on images too good to be true: copies, known patients, burnt-in text.
 
-Findings name counts, splits, classes and row numbers; never a file, a patient or a pixel.
+Findings name counts, splits, classes and places in the set; never a file's name, a patient or a pixel.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,17 +13,17 @@ from scipy.ndimage import grey_opening
 
 from ...shared.audit import DRIFT_RATIO, DRIFT_Z, Finding, Severity, entity_overlap, label_drift
 from ...shared.splits import Splits
-from .duplicates import exact_copies, near_duplicates
 from .scans import Scans
 
 if TYPE_CHECKING:
     from .config import ImagingConfig
+    from .duplicates import Copies
 
 MIN_TEST_IMAGES = 10
 """With fewer test images of a class, its figures say little."""
 MANY_COPIES = 0.05
 """A share of repeated images in one split from which the repeats weigh noticeably."""
-ROWS_SHOWN = 5
+PLACES_SHOWN = 5
 
 TEXT_ZONE = 0.25
 """Text is looked for in the four corners, each of this share of the edges."""
@@ -35,63 +35,48 @@ TEXT_PIXELS = 0.008
 """Share of a corner that strokes fill at least."""
 TEXT_CROSSINGS = 4
 """Strokes that some row of the corner crosses: letters stand side by side, bones and skin edges do not."""
-TEXT_COMMON = 0.05
+TEXT_IMAGES = 3
+"""From so many marked images on, text is told: one name in a corner is one too many."""
 TEXT_GAP = 0.1
 """Shares of marked images that differ by this much between classes are a giveaway."""
 IMAGES_LOOKED_AT = 2_000
 IMAGES_AT_ONCE = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
-    """Which images are copies of each other.
-
-    Attributes:
-        exact: int64 (image,) equal for equal images.
-        near: int64 (image,) equal for copies and near copies.
-    """
-
-    exact: np.ndarray
-    near: np.ndarray
-
-
-def find_copies(scans: Scans) -> Copies:
-    """Look for copies in the whole set; once is enough, as a large set takes a while."""
-    return Copies(exact_copies(scans.images), near_duplicates(scans.images))
-
-
-def leaked(scans: Scans, splits: Splits, *, copies: Copies | None = None) -> np.ndarray:
-    """Find images of validation and test that a network has seen a copy of.
+def leaked(scans: Scans, splits: Splits) -> np.ndarray:
+    """Find images of validation and test that a network has seen a copy of, or another image of the same patient.
 
     Args:
-        scans: the set.
+        scans: the set; patients count where it names them.
         splits: rows of ``scans``.
-        copies: of ``find_copies``; looked for if not given.
 
     Returns:
-        bool (image,): validation images with a copy in train, test images with a copy in train or validation.
+        bool (image,): validation images with a copy or their patient in train, test images with a copy or their
+        patient in train or validation.
     """
-    near = (copies or find_copies(scans)).near
     found = np.zeros(len(scans), dtype=bool)
-    found[splits.validation] = np.isin(near[splits.validation], near[splits.train])
-    found[splits.test] = np.isin(near[splits.test], near[np.concatenate([splits.train, splits.validation])])
+    for rows, seen in (
+        (splits.validation, splits.train),
+        (splits.test, np.concatenate([splits.train, splits.validation])),
+    ):
+        for codes in (scans.copies.near, scans.patient):
+            if codes is not None:
+                found[rows] |= np.isin(codes[rows], codes[seen])
     return found
 
 
-def audit(scans: Scans, splits: Splits, config: ImagingConfig, /, *, copies: Copies | None = None) -> list[Finding]:
+def audit(scans: Scans, splits: Splits, config: ImagingConfig, /) -> list[Finding]:
     """Look for leaks and oddities; nothing is changed.
 
     Args:
         scans: the set.
         splits: rows of ``scans``.
         config: the advice depends on how the split was chosen.
-        copies: of ``find_copies``; looked for if not given.
     """
-    copies = copies or find_copies(scans)
     return [
-        *_across_splits(scans, splits, copies, config.data.split),
-        *_contradictions(scans, copies),
-        *_within_splits(splits, copies),
+        *_across_splits(scans, splits, config.data.split),
+        *_contradictions(scans),
+        *_within_splits(splits, scans.copies),
         *_known_patients(scans, splits),
         *_balance(scans, splits),
         *_burnt_in_text(scans, splits),
@@ -101,13 +86,12 @@ def audit(scans: Scans, splits: Splits, config: ImagingConfig, /, *, copies: Cop
 # === Copies ===
 
 
-def _across_splits(scans: Scans, splits: Splits, copies: Copies, chosen: str) -> list[Finding]:
-    parts, findings = splits.parts(), []
-    advice = "re-split with --set data.split=group, which keeps copies together"
-    if chosen == "group":
-        advice = "a split by group should not do this: report it as a bug"
-    elif scans.patient is not None:
-        advice = "re-split with --set data.split=patient, and correct the manifest where copies name different patients"
+def _across_splits(scans: Scans, splits: Splits, chosen: str) -> list[Finding]:
+    parts, copies, findings = splits.parts(), scans.copies, []
+    kind = "group" if scans.patient is None else "patient"
+    advice = f"re-split with --set data.split={kind}, which keeps copies together"
+    if chosen in ("group", "patient"):
+        advice = f"a split by {chosen} should not do this: report it as a bug"
     for later, earlier in (("test", ("train", "validation")), ("validation", ("train",))):
         rows, seen = parts[later], np.concatenate([parts[name] for name in earlier])
         exact = np.isin(copies.exact[rows], copies.exact[seen])
@@ -124,15 +108,16 @@ def _across_splits(scans: Scans, splits: Splits, copies: Copies, chosen: str) ->
         )
         detail = (
             f"{count} of {len(rows)} {later} images ({count / len(rows):.1%}) have a copy in {' or '.join(earlier)}: "
-            f"{exact.sum()} exact copies, {near.sum()} near copies (saved again, resized, trimmed); rows "
-            f"{_rows(rows[exact | near])}. {use}; {advice}."
+            f"{exact.sum()} exact copies, {near.sum()} near copies (saved again, resized, trimmed): "
+            f"{_places(scans, rows[exact | near])}. {use}; {advice}."
         )
         findings.append(Finding(severe, f"{later.capitalize()} images stand in {first}", detail))
     return findings
 
 
-def _contradictions(scans: Scans, copies: Copies) -> list[Finding]:
+def _contradictions(scans: Scans) -> list[Finding]:
     """Report copies whose labels disagree: at least one of the labels is wrong."""
+    copies = scans.copies
     labels = np.unique(scans.labels, axis=0, return_inverse=True)[1].reshape(-1)
     exact, near = _torn(copies.exact, labels), _torn(copies.near, labels)
     if not near.any():
@@ -140,8 +125,8 @@ def _contradictions(scans: Scans, copies: Copies) -> list[Finding]:
     groups = len(np.unique(copies.near[near]))
     detail = (
         f"{near.sum()} images in {groups} groups of copies carry labels that disagree ({exact.sum()} of "
-        f"them with an exact copy of another label); rows {_rows(np.flatnonzero(near))}. At least one label "
-        "of each group is wrong: look at them and correct the manifest."
+        f"them with an exact copy of another label): {_places(scans, np.flatnonzero(near))}. At least one label of "
+        "each group is wrong: look at them and correct the manifest."
     )
     return [Finding("warning", "Copies with different labels", detail)]
 
@@ -162,8 +147,8 @@ def _within_splits(splits: Splits, copies: Copies) -> list[Finding]:
         severity: Severity = "warning" if share >= MANY_COPIES else "info"
         detail = (
             f"{repeats} of {len(rows)} {name} images ({share:.1%}) repeat another one of {name}: "
-            f"{exact} exactly, {repeats - exact} nearly. They count more than once, and "
-            "intervals that take images for independent are too narrow. Remove the repeats from the manifest."
+            f"{exact} exactly, {repeats - exact} nearly. They count more than once (intervals allow for it). Remove "
+            "the repeats from the manifest."
         )
         findings.append(Finding(severity, f"Copies within {name}", detail))
     return findings
@@ -223,9 +208,8 @@ def _moved(target: np.ndarray, label: str, splits: Splits) -> list[Finding]:
 
 def _burnt_in_text(scans: Scans, splits: Splits) -> list[Finding]:
     """Suspect text in the images, above all where it goes with a class."""
-    rows = splits.train[:: max(1, -(-len(splits.train) // IMAGES_LOOKED_AT))]
+    rows = _thinned(splits.train)
     marked = text_like(scans.images, rows)
-    share = float(marked.mean()) if len(rows) else 0.0
     given = scans.labels[rows] if scans.multi_label else scans.labels[rows][:, None] == np.arange(len(scans.classes))
     given = np.asarray(given, dtype=bool)
     with_text = {
@@ -234,8 +218,9 @@ def _burnt_in_text(scans: Scans, splits: Splits) -> list[Finding]:
         if given[:, code].sum() >= MIN_TEST_IMAGES
     }
     listed = ", ".join(f"{label} {part:.1%} of {n}" for label, (part, n) in with_text.items())
+    aside = f" ({listed})" if listed else ""
     seen = (
-        f"Bright strokes like letters stand in a corner of {share:.1%} of {len(rows)} train images looked at ({listed})"
+        f"Bright strokes like letters stand in a corner of {marked.sum()} of {len(rows)} train images looked at{aside}"
     )
     if _differs(with_text):
         detail = (
@@ -243,10 +228,23 @@ def _burnt_in_text(scans: Scans, splits: Splits) -> list[Finding]:
             "corners of all images alike. This is a suspicion; nothing was read."
         )
         return [Finding("warning", "Marks like burnt-in text go with the class", detail)]
-    if share < TEXT_COMMON:
+    if marked.sum() < TEXT_IMAGES:
         return []
     detail = f"{seen}. Text can name patients: look at some of the images before they leave the hospital."
     return [Finding("info", "Marks like burnt-in text", detail)]
+
+
+def has_text(images: np.ndarray) -> bool:
+    """Return whether text seems to stand in ``TEXT_IMAGES`` of the images or more; of many, 2,000 are looked at.
+
+    Args:
+        images: uint8 (image, size, size, channel).
+    """
+    return bool(text_like(images, _thinned(np.arange(len(images)))).sum() >= TEXT_IMAGES)
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    return rows[:: max(1, -(-len(rows) // IMAGES_LOOKED_AT))]
 
 
 def _differs(parts: dict[str, tuple[float, int]]) -> bool:
@@ -291,6 +289,16 @@ def text_like(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return marked
 
 
-def _rows(rows: np.ndarray) -> str:
-    shown = ", ".join(str(row) for row in rows[:ROWS_SHOWN])
-    return shown if len(rows) <= ROWS_SHOWN else f"{shown}, …"
+def _places(scans: Scans, rows: np.ndarray) -> str:
+    """Say where images stand, so that they can be found: files are counted as in the manifest or folder."""
+    if scans.file is None:
+        return f"images {_listed(rows)} (counted from 1, in the order of the set)"
+    files = scans.file[rows]
+    if len(np.unique(scans.file)) < len(scans):
+        return f"frames of the files {_listed(np.unique(files))} (counted from 1)"
+    return f"images {_listed(files)} (counted from 1, in the order of the files)"
+
+
+def _listed(places: np.ndarray) -> str:
+    shown = ", ".join(f"{place + 1}" for place in places[:PLACES_SHOWN])
+    return shown if len(places) <= PLACES_SHOWN else f"{shown}, …"

@@ -86,7 +86,8 @@ class Triage:
 
         Args:
             image: a PNG, JPEG, TIFF, DICOM or NIfTI file; or uint8 (height, width) or (height, width, 3).
-            frame: which image of a file that holds several, from 0; ``None`` takes the most suspicious one.
+            frame: which image of a file that holds several, from 0 (of a volume, the slice); ``None`` takes the most
+                suspicious one.
 
         Raises:
             SourceError: the file cannot be read, or holds no image.
@@ -95,17 +96,23 @@ class Triage:
         """
         if isinstance(image, np.ndarray):
             return self.assess(image)
-        frames = read_scan(Path(image), axis=self.plan.axis).frames
         if frame is None:
-            findings = [self.assess(one) for one in frames]
-            return max(findings, key=lambda finding: (finding.decision != "refused", finding.suspicion))
-        if not 0 <= frame < len(frames):
-            raise ContractError(f"{image} holds {len(frames)} images, numbered from 0; there is no frame {frame}.")
-        return self.assess(frames[frame])
+            found = (finding for _, finding in self.read_all(image))
+            return max(found, key=lambda finding: (finding.decision != "refused", finding.suspicion))
+        scan = read_scan(Path(image), axis=self.plan.axis)
+        numbers = scan.numbers or tuple(range(len(scan.frames)))
+        if frame not in numbers:
+            raise ContractError(
+                f"{image} holds {len(numbers)} images, numbered {numbers[0]} to {numbers[-1]}; there is no frame {frame}, "
+                "or it is blank."
+            )
+        return self.assess(scan.frames[numbers.index(frame)])
 
-    def read_all(self, path: str | Path) -> list[Finding]:
-        """Return what is told about every image of a file, in order."""
-        return [self.assess(frame) for frame in read_scan(Path(path), axis=self.plan.axis).frames]
+    def read_all(self, path: str | Path) -> Iterator[tuple[int, Finding]]:
+        """Yield the number of every image of a file, from 0 (of a volume, the slice), and what is told about it."""
+        scan = read_scan(Path(path), axis=self.plan.axis)
+        for number, image in zip(scan.numbers or range(len(scan.frames)), scan.frames, strict=True):
+            yield number, self.assess(image)
 
     def assess(self, image: np.ndarray) -> Finding:
         """Return what is told about uint8 (height, width) or (height, width, 3) pixels."""
@@ -175,7 +182,7 @@ def spread_heat(heat: np.ndarray, shape: tuple[int, ...], *, fit: str) -> np.nda
     image, (rows, columns) = Image.fromarray(heat), heat.shape
     if fit == "pad":
         edge = max(shape)  # never made in full: an image may be a thousand times as wide as high
-        left, top = (edge - width) / 2 / edge * columns, (edge - height) / 2 / edge * rows
+        left, top = (edge - width) // 2 / edge * columns, (edge - height) // 2 / edge * rows
         box = (left, top, left + width / edge * columns, top + height / edge * rows)
         return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
     edge = min(shape)
@@ -220,11 +227,11 @@ def predict_file(
     writer.writerow(["file", "frame", "label", "probability", "suspicion", "decision", "plausible", "distance"])
     for number, path in enumerate(_files(data), start=1):
         try:
-            findings = triage.read_all(path)
+            findings = list(triage.read_all(path))
         except EdgekitError as error:
             problems.append(str(error))
             continue
-        for frame, finding in enumerate(findings):
+        for frame, finding in findings:
             writer.writerow([_plain(str(path)), frame, *_cells(finding)])
             counts["images"] += 1
             counts[finding.decision] += 1

@@ -64,7 +64,8 @@ def read_dicom(path: Path) -> Scan:
                 whole = _parsed(path, file, pixels=True)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-        return Scan(_frames(path, whole), _patient(header))
+        patient, study = _patient(header)
+        return Scan(_frames(path, whole), patient, study=study)
 
 
 @contextmanager
@@ -284,19 +285,25 @@ def pseudonym(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(("edgekit patient", *parts)).encode()).hexdigest()[:16]
 
 
-def _patient(header: Any) -> str | None:
+def is_placeholder(text: str) -> bool:
+    """Return whether a patient's name or number is a word that stands for none."""
+    return text.strip().casefold() in PLACEHOLDERS
+
+
+def _patient(header: Any) -> tuple[str | None, bool]:
+    """Return the pseudonym, and whether it is that of the study, which belongs to one patient at least."""
     try:
         number, issuer, name, birth, study = (
             _text(header, tag)
             for tag in ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
         )
     except Exception:  # a name that cannot be decoded names nobody
-        return None
-    if number.casefold() not in PLACEHOLDERS:
-        return pseudonym("id", issuer, number)
-    if name.casefold() not in PLACEHOLDERS and birth:
-        return pseudonym("name", name.casefold(), birth)
-    return pseudonym("study", study) if study else None
+        return None, False
+    if not is_placeholder(number):
+        return pseudonym("id", issuer, number), False
+    if not is_placeholder(name) and birth:
+        return pseudonym("name", name.casefold(), birth), False
+    return (pseudonym("study", study), True) if study else (None, False)
 
 
 def _text(header: Any, tag: str) -> str:

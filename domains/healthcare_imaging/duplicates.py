@@ -45,6 +45,44 @@ COARSE_EDGE = (EDGE - 2 * MARGIN) // 2
 IMAGES_AT_ONCE, PAIRS_AT_ONCE = 1024, 1024
 
 
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Which images are copies of each other.
+
+    Attributes:
+        exact: int64 (image,) equal for equal images.
+        near: int64 (image,) equal for copies and near copies.
+        blank: bool (image,) where an image shows nothing.
+    """
+
+    exact: np.ndarray
+    near: np.ndarray
+    blank: np.ndarray
+
+    def blanks_apart(self) -> Copies:
+        """Return the same with each blank image on its own, so that what shows nothing ties no patients together."""
+        alone = len(self.blank) + np.arange(len(self.blank))
+        exact, near = (np.where(self.blank, alone, codes) for codes in (self.exact, self.near))
+        return Copies(exact, near, self.blank)
+
+
+def joined(*codes: np.ndarray) -> np.ndarray:
+    """Number the images so that those tied by any of the codes, also through others, share a number.
+
+    Args:
+        codes: int64 (image,) each, equal where images belong together.
+
+    Returns:
+        int64 (image,) from 0, in the order in which groups first appear.
+    """
+    count, row = len(codes[0]), np.arange(len(codes[0]))
+    firsts = []
+    for kind in codes:
+        _, first, which = np.unique(kind, return_index=True, return_inverse=True)
+        firsts.append(first[which])
+    return _connected(np.stack([np.tile(row, len(codes)), np.concatenate(firsts)], axis=1), count)
+
+
 def exact_copies(images: np.ndarray) -> np.ndarray:
     """Number the images so that equal ones share a number.
 
@@ -60,11 +98,16 @@ def exact_copies(images: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(images: np.ndarray) -> np.ndarray:
-    """Number the images so that copies and near copies share a number.
+    """Number the images so that copies and near copies share a number, see ``find_copies``."""
+    return find_copies(images).near
 
-    Near copies of near copies share it too. Colour images are compared by the mean of their channels. Blank images
-    are copies where their grey levels are equal. Every pair of hashes is compared, so that none is missed by luck:
-    5,000 images take a second, 25,000 that all look alike half a minute, and time grows with the square.
+
+def find_copies(images: np.ndarray) -> Copies:
+    """Look for copies and near copies.
+
+    Near copies of near copies share a number too. Colour images are compared by the mean of their channels. Blank
+    images are copies where their grey levels are equal. Every pair of hashes is compared, so that none is missed by
+    luck: 5,000 images take a second, 25,000 that all look alike half a minute, and time grows with the square.
 
     Of brain slices of 96 pixels, all copies are found after trimming one pixel, halving or saving as JPEG of quality
     75, and 93 % after trimming two; a strong change of gamma hides three in ten. At 28 pixels there is less to go by:
@@ -74,18 +117,24 @@ def near_duplicates(images: np.ndarray) -> np.ndarray:
         images: uint8 (image, size, size, channel), memory-mapped or not; read in blocks.
 
     Returns:
-        int64 (image,) from 0, in the order in which groups first appear.
+        Codes from 0, in the order in which contents and groups first appear.
     """
-    copy_of = exact_copies(images)
-    rows = np.unique(copy_of, return_index=True)[1]
+    exact = exact_copies(images)
+    rows = np.unique(exact, return_index=True)[1]
     known = _describe(images, rows)
     pairs = [_equal_levels(known.level)]
     for found in _candidates(known):
         for some in np.array_split(found, len(found) // PAIRS_AT_ONCE + 1):
             pairs.append(some[_same(images, rows[some])])
-    one, other = np.concatenate(pairs).T
-    links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(len(rows), len(rows)))
-    return _by_first_appearance(connected_components(links, directed=False)[1][copy_of])
+    near = _connected(np.concatenate(pairs), len(rows))
+    return Copies(exact, near[exact], ~np.isnan(known.level)[exact])
+
+
+def _connected(pairs: np.ndarray, count: int) -> np.ndarray:
+    """Return int64 (item,): a number for each group of items that ``pairs`` tie, in the order of first appearance."""
+    one, other = pairs.T
+    links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(count, count))
+    return _by_first_appearance(connected_components(links, directed=False)[1])
 
 
 # === Candidates ===
@@ -150,16 +199,19 @@ def _hashes(thumbnails: np.ndarray) -> np.ndarray:
 def _candidates(known: _Known) -> Iterator[np.ndarray]:
     """Yield int64 (pair, 2) of images that are close by hash and coarse comparison, each pair once."""
     structured = np.isnan(known.level)
-    found = []
+    found, count = [], 0
     for one in np.flatnonzero(structured):
         near = np.bitwise_count(known.hashes[one] ^ known.hashes[one + 1 :]) <= HASH_DISTANCE
         others = np.flatnonzero(near & structured[one + 1 :]) + one + 1
         explained = np.square(known.profile[others] @ known.basis[one].T.astype(np.float32)).sum(axis=1)
         others = others[explained > COARSE_SHARE]
+        if not len(others):
+            continue
         found.append(np.stack([np.full_like(others, one), others], axis=1))
-        if sum(map(len, found)) >= PAIRS_AT_ONCE:
+        count += len(others)
+        if count >= PAIRS_AT_ONCE:
             yield np.concatenate(found)
-            found = []
+            found, count = [], 0
     if found:
         yield np.concatenate(found)
 

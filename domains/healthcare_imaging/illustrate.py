@@ -15,6 +15,7 @@ from ...shared.errors import ContractError
 from ...shared.estimates import bootstrap, mean_statistic
 from ...shared.report import Block, Cell, Figure, Section, Table
 from . import foreign, verdicts
+from .audit import has_text
 from .config import ImagingConfig
 from .device import heat_of, overlaid, spread_heat
 from .evaluate import correct, evaluate, told
@@ -45,7 +46,7 @@ def illustrate(
         *_subgroups(answers, test, point, config),
         _foreign(predict, prepared.plan, point),
     ]
-    if config.data.show_images:
+    if config.data.show_images and not has_text(test.inputs["image"]):  # letters may be a name
         sections.insert(0, _heat_maps(answers, prepared, point))
     return tuple(sections)
 
@@ -54,11 +55,11 @@ def _heat_maps(answers: Arrays, prepared: Prepared, point: OperatingPoint) -> Se
     """Show the surest hit, the most doubtful image, the worst miss and the worst false alarm."""
     test, plan = prepared.test, cast("Plan", prepared.plan)
     suspicion, finding = answers[SUSPICION][:, 0], test.context["finding"] > 0
-    flagged = suspicion >= point.value
+    flagged = verdicts.flagged(answers[PROBABILITY], suspicion, point, multi_label=plan.multi_label)
     wanted = {
         "finding, flagged": np.where(finding & flagged, suspicion, -1),
         "finding, just flagged": np.where(finding & flagged, 1 - suspicion, -1),
-        "finding, missed": np.where(finding & ~flagged, 1 - suspicion, -1),
+        "finding, not flagged": np.where(finding & ~flagged, 1 - suspicion, -1),
         "none, false alarm": np.where(~finding & flagged, suspicion, -1),
     }
     rows = []

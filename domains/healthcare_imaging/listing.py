@@ -25,7 +25,7 @@ class Entry:
     Attributes:
         path: where it is; kept out of the representation, as is ``patient``, since names of files may be patients'.
         labels: its classes: exactly one, or any number in a multi-label set.
-        patient: pseudonym of the patient, where the set names one.
+        patient: pseudonym of the patient, where the set names one; else the file itself may.
         split: ``train``, ``validation`` or ``test``, where the set is divided already.
         groups: name of a subgroup (sex, age, site) to the file's own.
     """

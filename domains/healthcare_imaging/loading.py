@@ -6,9 +6,7 @@ Files are decoded one at a time into a temporary file, which is then mapped into
 from __future__ import annotations
 
 import statistics
-import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from ...shared.domain import Progress, Request
 from ...shared.errors import ConfigError, ContractError, SourceError, nearest
 from ...shared.tables import CSV_ENDINGS, PARQUET_ENDINGS
+from . import spill
 from .archive import ReadingConfig, fingerprint, read_archive
 from .config import DataSettings
 from .features import MAX_AUTO_SIZE, to_canvas
@@ -110,23 +109,25 @@ class _Canvas:
 
 @dataclass
 class _Kept:
-    """What was read so far: entries with their number of frames and the pseudonym in the file."""
+    """What was read so far: entries, their place in the list, number of frames and what the file says of the patient.
+
+    Of errors the text alone is kept: an exception holds on to all that was being decoded.
+    """
 
     entries: list[Entry] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     patients: list[str | None] = field(default_factory=list)
-    bad: list[SourceError] = field(default_factory=list)
+    studies: int = 0
+    bad: list[str] = field(default_factory=list)
 
 
 def _decoded(listing: Listing, settings: DataSettings, report: Progress) -> Scans:
     canvas = _canvas(listing.entries, settings)
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the map below keeps what is in it; nothing is left on disk
-    with file:
+    with spill.opened() as file:
         kept = _read_all(listing.entries, canvas, settings.axis, report, file)
         _require_readable(kept, settings)
-        shape = (sum(kept.frames), canvas.size, canvas.size, canvas.channels)
-        file.flush()
-        images = np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
+        images = spill.mapped(file, (sum(kept.frames), canvas.size, canvas.size, canvas.channels))
     return _assembled(images, kept, listing)
 
 
@@ -137,24 +138,16 @@ def _read_all(entries: Sequence[Entry], canvas: _Canvas, axis: int, report: Prog
         try:
             scan = read_scan(entry.path, axis=axis)
         except SourceError as error:
-            kept.bad.append(error)
+            kept.bad.append(str(error))
         else:
-            _append(file, canvas.of(scan))
+            spill.append(file, canvas.of(scan))
             kept.entries.append(entry)
+            kept.places.append(number - 1)
             kept.frames.append(len(scan.frames))
             kept.patients.append(scan.patient)
+            kept.studies += scan.study and not entry.patient
         tell(number)
     return kept
-
-
-def _append(file: IO[bytes], images: np.ndarray) -> None:
-    try:
-        file.write(images.data)
-    except OSError as error:
-        raise SourceError(
-            f"The decoded images do not fit into {tempfile.gettempdir()}: {error.strerror}. Free space there, name "
-            "another folder with TMPDIR, or choose a smaller data.size."
-        ) from error
 
 
 def _teller(total: int, report: Progress) -> Callable[[int], None]:
@@ -226,10 +219,11 @@ def _assembled(images: np.ndarray, kept: _Kept, listing: Listing) -> Scans:
         classes=classes,
         source=listing.source,
         fingerprint=fingerprint(images, labels, classes),
-        notes=(*listing.notes, *_bad_notes(kept), *notes),
+        notes=(*listing.notes, *_bad_notes(kept), *_study_notes(kept), *notes),
         patient=None if patient is None else np.repeat(patient, frames),
         split=None if any(split is None for split in splits) else np.repeat(codes, frames),
         groups={name: np.repeat(values, frames) for name, values in groups.items()},
+        file=np.repeat(np.array(kept.places, dtype=np.int64), frames),
     )
 
 
@@ -248,8 +242,7 @@ def _patients(kept: _Kept) -> tuple[np.ndarray | None, list[str]]:
     """Return int64 (file,) codes, or ``None`` where neither the set nor the files say whose images they are."""
     told = [entry.patient or own for entry, own in zip(kept.entries, kept.patients, strict=True)]
     unnamed = sum(who is None for who in told)
-    several = sum(who is None and count > 1 for who, count in zip(told, kept.frames, strict=True))
-    if unnamed == len(told) and not several:
+    if unnamed == len(told):
         return None, []
     codes: dict[str, int] = {}
     found = [codes.setdefault(who or f"file {row}", len(codes)) for row, who in enumerate(told)]
@@ -261,5 +254,8 @@ def _bad_notes(kept: _Kept) -> list[str]:
     """Count the files that were left out; their names stay out of reports, since they may be patients'."""
     if not kept.bad:
         return []
-    kinds = Counter(error.__class__.__name__ for error in kept.bad)
-    return [f"{sum(kinds.values()):,} files could not be read and are left out (data.skip_bad)"]
+    return [f"{len(kept.bad):,} files could not be read and are left out (data.skip_bad)"]
+
+
+def _study_notes(kept: _Kept) -> list[str]:
+    return [f"{kept.studies:,} files name no patient; their study stands for one"] if kept.studies else []

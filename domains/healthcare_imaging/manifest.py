@@ -14,7 +14,7 @@ from ...shared.contract import Contract
 from ...shared.errors import ContractError, nearest
 from ...shared.tables import RawTable, read_table
 from .contract import CONTRACT
-from .dicom import pseudonym
+from .dicom import is_placeholder, pseudonym
 from .features import LONGEST_NAME, MAX_CLASSES
 from .listing import SPLIT_WORDS, SPLITS, Entry, Listing, named
 
@@ -109,12 +109,17 @@ def _rows(home: Path, typed: Mapping[str, np.ndarray], multi: bool) -> list[_Row
         entry = Entry(
             file or root,
             _labels(label) if multi else (label,),
-            None if patient[index] in ("", _NOBODY) else pseudonym("id", "", patient[index]),
+            pseudonym("id", "", patient[index]) if _names(patient[index]) else None,
             SPLIT_WORDS.get(split[index].casefold()),
             {name: values[index] for name, values in groups.items()},
         )
         rows.append(_Row(index + 1, written, file, entry))
     return rows
+
+
+def _names(patient: str) -> bool:
+    """Return whether a cell names a patient; unlike a file's, a manifest's patients may be counted from 0."""
+    return patient != _NOBODY and (patient.isdecimal() or not is_placeholder(patient))
 
 
 def _labels(text: str) -> tuple[str, ...]:

@@ -40,7 +40,8 @@ def nifti_version(start: bytes) -> int:
 def read_nifti(path: Path, *, axis: int) -> Scan:
     """Read the slices of a ``.nii`` or ``.nii.gz`` file along ``axis``: 0 sagittal, 1 coronal, 2 axial.
 
-    Intensities are scaled by the percentiles of the whole volume; slices that show nothing are left out.
+    Intensities are scaled by the percentiles of the whole volume. Slices that show nothing are left out; the scan's
+    ``numbers`` then tell which are there, counted from the patient's left, back or feet.
 
     Raises:
         SourceError: the file is no volume of numbers, damaged, cut short or too large; says which.
@@ -56,10 +57,12 @@ def read_nifti(path: Path, *, axis: int) -> Scan:
     check_size(path, width=upright.shape[2], height=upright.shape[1], frames=len(upright))
     frames = _eight_bits(upright)
     shown = frames.reshape(len(frames), -1)
-    kept = frames[shown.min(axis=1) != shown.max(axis=1)]
+    kept = np.flatnonzero(shown.min(axis=1) != shown.max(axis=1))
     if not len(kept):
         raise SourceError(f"{path}: every {PLANES[axis]} slice is empty. Expected a volume that shows something.")
-    return Scan(kept)
+    if len(kept) == len(frames):
+        return Scan(frames)
+    return Scan(frames[kept], numbers=tuple(kept.tolist()))
 
 
 def _stream(path: Path) -> IO[bytes]:

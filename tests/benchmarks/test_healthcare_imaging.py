@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.domains.healthcare_imaging.config import ImagingConfig
+from edgekit.domains.healthcare_imaging.evaluate import evaluate
+from edgekit.domains.healthcare_imaging.verdicts import OperatingPoint
+from edgekit.shared.domain import Examples
+from edgekit.shared.errors import RunError
 from edgekit.shared.estimates import mean_statistic
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -54,6 +59,15 @@ def test_the_verdict_is_against_the_best_rival(benchmark: ModuleType) -> None:
     assert made["best_rival"] == "strong" and made["difference"]["value"] == pytest.approx(0.1)
 
 
+def test_every_figure_of_a_device_is_told(benchmark: ModuleType) -> None:
+    probability = np.random.default_rng(3).dirichlet((1, 1), 60).astype(np.float32)
+    outputs = {"probability": probability, "suspicion": probability[:, 1:], "distance": probability[:, :1]}
+    context = {"unit": np.arange(60), "finding": np.arange(60) % 2, "normal": np.zeros(60, np.int64)}
+    point = OperatingPoint(0.5, "by hand", {}, 0.6, 0.9, farthest=2.0, labels=())
+    examples = Examples({"image": np.zeros((60, 1))}, np.arange(60) % 2, context)
+    assert set(benchmark.METRICS) == set(evaluate(outputs, examples, ImagingConfig(), threshold=point))
+
+
 def test_metrics_that_a_seed_lacks_are_left_out(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [
         {"auc": mean_statistic(FIRST, UNITS), "accuracy": mean_statistic(FIRST, UNITS)},
@@ -64,6 +78,33 @@ def test_metrics_that_a_seed_lacks_are_left_out(benchmark: ModuleType, monkeypat
     material: Any = SimpleNamespace(prepared=SimpleNamespace(test=None))
     found = benchmark.over_seeds("tflite", [(None, None, measured)] * 2, material, None)
     assert list(found) == ["auc"] and len(found["auc"]) == 2
+
+
+def test_rivals_are_fitted_once_for_all_seeds(benchmark: ModuleType) -> None:
+    asked = list[int]()
+
+    def fit(prepared: Any, config: Any, /, *, seed: int, report: Any) -> dict[str, Any]:
+        asked.append(seed)
+        return {"forest": seed}
+
+    rivals = benchmark.fitted_once(fit)
+    assert [rivals(None, None, seed=seed, report=None) for seed in (3, 4)] == [{"forest": 3}] * 2
+    assert asked == [3]
+
+
+def test_a_seed_that_ships_nothing_is_one_clear_error(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = SimpleNamespace(chosen=None, rungs=[SimpleNamespace(reason="auc falls by 0.2")])
+    steps = SimpleNamespace(learn=lambda *_, **__: None, export_ladder=lambda *_, **__: export)
+    monkeypatch.setattr(benchmark, "pipeline", steps)
+    material: Any = SimpleNamespace(prepared=None)
+    with pytest.raises(RunError, match="No rung is inside the budget with seed 7: .*auc falls by 0.2"):
+        benchmark.run(None, material, None, None, seed=7)
+
+
+def test_an_image_without_a_distance_is_refused(benchmark: ModuleType) -> None:
+    point = OperatingPoint(0.5, "by hand", {}, 0.6, 0.9, farthest=2.0, labels=())
+    distance = np.array([[0.0], [2.0], [2.1], [np.nan]])
+    assert benchmark._refused(lambda _: {"distance": distance}, np.zeros((4, 28, 28, 1), np.uint8), point) == 0.5
 
 
 def figure(value: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -140,8 +141,54 @@ def test_a_running_average_is_what_is_scored_and_kept(scores: list[float]) -> No
     assert np.abs(scored[1] - weights[1]).max() > 1e-3  # the average is another than the weights
 
 
-@pytest.mark.parametrize("batch_size", [1, 16, 64, 1000])
-def test_a_predictor_answers_in_batches_as_at_once(batch_size: int) -> None:
+@pytest.mark.parametrize("batch_bytes", [1, 12 * 16, 12 * 16 + 11, 12 * 64, 12_000])
+def test_a_predictor_answers_in_batches_as_at_once(batch_bytes: int) -> None:
     model, given = network(), examples()
     expected = model({"x": given.inputs["x"]}, training=False)["y"].numpy()
-    np.testing.assert_allclose(predictor(model, batch_size=batch_size)(given.inputs)["y"], expected, rtol=1e-5)
+    np.testing.assert_allclose(predictor(model, batch_bytes=batch_bytes)(given.inputs)["y"], expected, rtol=1e-5)
+
+
+class Counted(keras.layers.Layer):  # type: ignore[misc]
+    """Writes down how many rows are asked for at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def call(self, values: Any) -> Any:
+        """Return the values as they are."""
+        if isinstance(values, keras.KerasTensor):
+            return values
+        return tf.ensure_shape(tf.numpy_function(self._count, [values], tf.float32), values.shape)
+
+    def _count(self, values: np.ndarray) -> np.ndarray:
+        self.asked.append(len(values))
+        return values
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "batch_bytes", "asked"),
+    [
+        (3, 20, 100, [8, 8, 4]),  # 12 bytes a row
+        (3, 20, 95, [7, 7, 6]),
+        (3, 3, 1, [1, 1, 1]),  # a row that is larger than the budget
+        (3, 5000, 10**9, [4096, 904]),
+        (1024, 1100, None, [1024, 76]),  # 4 MB
+    ],
+)
+def test_a_batch_holds_so_many_bytes_and_rows(width: int, rows: int, batch_bytes: int | None, asked: list[int]) -> None:
+    x, layer = keras.Input((width,), name="x"), Counted()
+    model = keras.Model({"x": x}, {"y": layer(x)})
+    given = np.random.default_rng(0).random((rows, width), dtype=np.float32)
+    budget = {} if batch_bytes is None else {"batch_bytes": batch_bytes}
+    np.testing.assert_array_equal(predictor(model, **budget)({"x": given})["y"], given)
+    assert layer.asked == asked
+
+
+def test_every_input_of_a_row_counts_with_the_bytes_of_its_kind() -> None:
+    grey, code = keras.Input((10, 10, 1), dtype="uint8", name="grey"), keras.Input((5,), dtype="int32", name="code")
+    layer = Counted()
+    model = keras.Model({"grey": grey, "code": code}, {"y": layer(keras.ops.cast(code, "float32"))})
+    given = {"grey": np.zeros((7, 10, 10, 1), np.uint8), "code": np.zeros((7, 5), np.int32)}
+    predictor(model, batch_bytes=3 * (100 + 20))(given)
+    assert layer.asked == [3, 3, 1]

@@ -18,7 +18,7 @@ import pytest
 from edgekit.domains.finance_fraud import Alert, FraudScorer, device
 from edgekit.domains.finance_fraud.device import predict_file
 from edgekit.domains.finance_fraud.explain import Reason
-from edgekit.shared.errors import ContractError, DeviceFileError, EdgekitError, RunError, SourceError
+from edgekit.shared.errors import ConfigError, ContractError, DeviceFileError, EdgekitError, RunError, SourceError
 from edgekit.tflite_export.runtime import load_model
 
 DAY = 86_400
@@ -466,7 +466,7 @@ def file(tmp_path: Path, content: bytes) -> Path:
 def test_a_file_is_scored_in_its_order(file: Path, content: bytes, bank: dict[str, np.ndarray], tmp_path: Path) -> None:
     backwards = {name: values[::-1] for name, values in part(bank, 60, 200).items()}
     rows, history = written(tmp_path, "rows.csv", backwards, "label"), written(tmp_path, "old.csv", part(bank, 60))
-    counts = predict_file(file, rows, out=tmp_path / "out.csv", history=history)
+    counts = predict_file(file, [rows], out=tmp_path / "out.csv", history=history)
     with (tmp_path / "out.csv").open() as handle:
         lines = list(csv.DictReader(handle))
     scorer = FraudScorer(content)
@@ -475,7 +475,7 @@ def test_a_file_is_scored_in_its_order(file: Path, content: bytes, bank: dict[st
     assert [line["row"] for line in lines] == [str(number + 1) for number in range(140)]
     np.testing.assert_allclose([float(line["probability"]) for line in lines], scores, atol=6e-7)
     flagged = [line["flagged"] == "1" for line in lines]
-    assert flagged == (scores >= scorer.threshold).tolist() and counts == (140, sum(flagged))
+    assert flagged == (scores >= scorer.threshold).tolist() and counts == {"rows": 140, "flagged": sum(flagged)}
     assert any(flagged) and all(bool(line["reason"]) <= flag for line, flag in zip(lines, flagged, strict=True))
 
 
@@ -496,7 +496,7 @@ def test_no_cell_is_a_formula(
 ) -> None:
     monkeypatch.setattr(FraudScorer, "reasons", lambda *_: (Reason("own", text, 1.0),))
     rows = written(tmp_path, "rows.csv", bank)
-    _, flagged = predict_file(file, rows, out=tmp_path / "out.csv")
+    flagged = predict_file(file, [rows], out=tmp_path / "out.csv")["flagged"]
     with (tmp_path / "out.csv").open() as handle:
         reasons = [line["reason"] for line in csv.DictReader(handle) if line["flagged"] == "1"]
     assert flagged > 0 and reasons == [cell] * flagged
@@ -505,15 +505,15 @@ def test_no_cell_is_a_formula(
 def test_a_file_with_empty_label_cells_is_scored(file: Path, bank: dict[str, np.ndarray], tmp_path: Path) -> None:
     cells = np.where(bank["label"] == 1, "1", "").astype(object)
     for name, rows in {"a": {**bank, "label": cells}, "b": bank}.items():
-        predict_file(file, written(tmp_path, f"{name}.csv", rows), out=tmp_path / f"{name}.out")
+        predict_file(file, [written(tmp_path, f"{name}.csv", rows)], out=tmp_path / f"{name}.out")
     assert (tmp_path / "a.out").read_text() == (tmp_path / "b.out").read_text()
 
 
 def test_columns_can_be_named_for_one_file(file: Path, bank: dict[str, np.ndarray], tmp_path: Path) -> None:
     renamed = {{"amount": "Betrag €"}.get(name, name): values for name, values in bank.items()}
     plain, other = written(tmp_path, "a.csv", bank), written(tmp_path, "b.csv", renamed)
-    predict_file(file, plain, out=tmp_path / "a.out")
-    predict_file(file, other, out=tmp_path / "b.out", columns={"amount": "Betrag €"})
+    predict_file(file, [plain], out=tmp_path / "a.out")
+    predict_file(file, [other], out=tmp_path / "b.out", columns={"amount": "Betrag €"})
     assert (tmp_path / "a.out").read_text() == (tmp_path / "b.out").read_text()
 
 
@@ -537,7 +537,7 @@ def test_nothing_is_written_on_an_error(
     rows = written(tmp_path, "rows.csv", bank, without)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(error):
-        predict_file(file, rows, out=tmp_path / "out.csv", columns=columns)
+        predict_file(file, [rows], out=tmp_path / "out.csv", columns=columns)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -546,9 +546,25 @@ def test_files_that_cannot_be_read_or_written_are_one_error(
 ) -> None:
     rows = written(tmp_path, "rows.csv", bank)
     with pytest.raises(SourceError):
-        predict_file(file, tmp_path / "none.csv", out=tmp_path / "out.csv")
+        predict_file(file, [tmp_path / "none.csv"], out=tmp_path / "out.csv")
     with pytest.raises(RunError):
-        predict_file(file, rows, out=tmp_path / "nowhere" / "out.csv")
+        predict_file(file, [rows], out=tmp_path / "nowhere" / "out.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "heatmap", "message"),
+    [
+        ([], None, "Found 0 files;"),
+        (["a.csv", "b.csv"], None, "Found 2 files;"),
+        (["a.csv"], Path("heat"), "Found 1 files and --heatmap;"),
+    ],
+)
+def test_a_model_of_tables_scores_one_file_and_draws_nothing(
+    file: Path, tmp_path: Path, names: list[str], heatmap: Path | None, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        predict_file(file, [tmp_path / name for name in names], out=tmp_path / "out.csv", heatmap=heatmap)
+    assert not (tmp_path / "out.csv").exists()
 
 
 # === Light ===
@@ -564,7 +580,7 @@ from edgekit.domains.finance_fraud.device import predict_file
 scorer = FraudScorer({str(file)!r})
 alert = scorer.score(dict(timestamp=0, customer="a", terminal="b", amount=1, category="x", channel="y", age=3))
 scorer.confirm(alert, fraud=True)
-predict_file(Path({str(file)!r}), Path({str(rows)!r}), out=Path({str(tmp_path / "out.csv")!r}))
+predict_file(Path({str(file)!r}), [Path({str(rows)!r})], out=Path({str(tmp_path / "out.csv")!r}))
 heavy = {{"tensorflow", "keras", "pandas", "sklearn", "scipy", "matplotlib", "pydantic", "pyarrow"}}
 print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
 """

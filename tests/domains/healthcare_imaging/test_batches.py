@@ -10,7 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from edgekit.domains.healthcare_imaging.batches import class_weights, training_batches
+from edgekit.domains.healthcare_imaging import batches as module
+from edgekit.domains.healthcare_imaging.batches import (
+    calibration_images,
+    class_weights,
+    most_images,
+    training_batches,
+    varied,
+)
 from edgekit.domains.healthcare_imaging.config import ImagingTrainingSettings
 from edgekit.shared.domain import Examples
 
@@ -133,6 +140,55 @@ def test_a_mapped_file_gives_the_batches_of_an_array(tmp_path: Path) -> None:
     mapped = Examples({"image": np.memmap(path, dtype=np.uint8, mode="r", shape=(ROWS, 28, 28, 1))}, given.target)
     one, other = (epoch(training_batches(those, truth, weight, settings(), seed=4)) for those in (given, mapped))
     assert same(one, other)
+
+
+# === Images taken into memory ===
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [((28, 28, 1), 342_392), ((224, 224, 3), 1_783), ((2048, 2048, 1), 64), ((20_000, 20_000, 1), 1)],
+)
+def test_a_quarter_of_a_gigabyte_is_taken_into_memory(shape: tuple[int, ...], count: int) -> None:
+    assert most_images(np.empty((0, *shape), np.uint8)) == count
+    assert count * np.prod(shape) <= 2**28 or count == 1
+
+
+def labelled(rows: int) -> Examples:
+    """Return images of unlike levels, every row told by target and context."""
+    given = examples(rows)[0]
+    return Examples(given.inputs, np.arange(rows), {"unit": np.arange(rows) + 100})
+
+
+def test_images_come_as_they_are_and_then_varied_with_all_that_is_known_of_them() -> None:
+    given = labelled(22)
+    made = varied(given, settings())
+    assert len(made) == 44 and made.inputs["image"].dtype == np.uint8
+    np.testing.assert_array_equal(made.inputs["image"][:22], given.inputs["image"])
+    assert made.target.tolist() == [*range(22)] * 2 and made.context["unit"].tolist() == [*range(100, 122)] * 2
+    assert all(not np.array_equal(*pair) for pair in zip(*np.split(made.inputs["image"], 2), strict=True))
+    np.testing.assert_array_equal(varied(given, settings()).inputs["image"], made.inputs["image"])
+
+
+def test_of_more_images_than_fit_an_even_spread_is_varied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 5 * 28 * 28 + 700)
+    made = varied(labelled(21), settings())
+    assert made.target.tolist() == [0, 5, 10, 15, 20] * 2 and len(made.inputs["image"]) == 10
+
+
+def test_more_images_than_are_varied_at_once_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHUNK", 4)
+    given = labelled(22)
+    levels = varied(given, settings(modality="ct")).inputs["image"][22:].mean(axis=(1, 2, 3))
+    assert np.corrcoef(levels, np.arange(22))[0, 1] > 0.9
+
+
+def test_ranges_are_learnt_from_a_few_images_half_of_them_varied() -> None:
+    given = labelled(22)
+    made = calibration_images(given, settings())["image"]
+    np.testing.assert_array_equal(made, varied(given, settings()).inputs["image"])
+    many = Examples({"image": np.zeros((1000, 28, 28, 1), np.uint8)}, np.zeros(1000))
+    assert len(calibration_images(many, settings())["image"]) == 256
 
 
 # === Weights ===

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ def test_copies_under_two_patients_stand_in_one_split(kind: str) -> None:
     made = split(given, configured(split=kind), seed=1)
     assert disjoint(sides(given.copies.near, made)) and disjoint(sides(patient // 2, made))
     assert "each of 40 patients" in made.rule and any("20 patients stand with another" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_blank_frames_tie_nobody_together(named: bool) -> None:
+    owner = np.arange(120) // 3
+    given = scans(**{"patient" if named else "file": owner}, labels=owner % 2)
+    given.images[::3] = 0
+    given.images[::6] = 1
+    assert given.unit.tolist() == owner.tolist()
+    made = split(given, configured(), seed=0)
+    assert sum(map(len, made.parts().values())) == 120 and not checks.leaked(given, made).any()
 
 
 @pytest.mark.parametrize("kind", ["auto", "group"])
@@ -344,7 +356,12 @@ def test_a_rare_value_of_a_subgroup_names_nobody() -> None:
     given = scans(groups={"site": site})
     made = prepare(given, split(given, configured(), seed=0), configured())
     found = np.concatenate([getattr(made, part).context["by site"] for part in PARTS])
-    assert {value: int((found == value).sum()) for value in set(found)} == {"north": 60, "south": 20, "others": 20, "": 20}
+    assert {value: int((found == value).sum()) for value in set(found)} == {
+        "north": 60,
+        "south": 20,
+        "others": 20,
+        "": 20,
+    }
 
 
 def test_patients_with_copies_of_each_other_are_one_unit() -> None:
@@ -411,8 +428,8 @@ def test_a_set_is_not_kept_alive() -> None:
 
 def test_no_room_for_a_split_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.memmap(tmp_path / "images", dtype=np.uint8, mode="w+", shape=(50, 4, 4, 1))
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: Path("/dev/full").open("wb", buffering=0))
-    with pytest.raises(SourceError, match="do not fit into .*TMPDIR"):
+    monkeypatch.setattr("tempfile.TemporaryFile", partial(open, "/dev/full", "wb"))
+    with pytest.raises(SourceError, match="cannot be written to .*TMPDIR"):
         data._gathered(images, np.arange(30))
 
 

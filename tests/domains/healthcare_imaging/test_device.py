@@ -143,11 +143,15 @@ def test_a_device_tells_what_evaluate_measures(made_once: Callable[[str], Made],
         outputs[PROBABILITY], outputs[SUSPICION][:, 0], point, normal=plan.normal, multi_label=plan.multi_label
     )
     refused = verdicts.foreign(outputs[DISTANCE][:, 0], point)
-    flagged = outputs[SUSPICION][:, 0] >= point.value
+    flagged = truth.any(axis=1) if plan.multi_label else ~truth[:, plan.normal]
     expected = np.select([refused, doubtful, flagged], ["refused", "abstained", "flagged"], "clear")
     assert [finding.decision for finding in findings] == expected.tolist()
     assert [finding.abstained for finding in findings] == (refused | doubtful).tolist()
-    assert measured["refused"] == refused.mean() and measured["abstained"] == doubtful.mean()
+    shares = {name: np.mean(expected == name) for name in verdicts.DECISIONS}
+    assert (measured["refused"], measured["abstained"]) == (shares["refused"], shares["abstained"])
+    ill = context["finding"] == 1
+    assert measured["missed"] == pytest.approx(np.mean(expected[ill] == "clear"))
+    assert measured["sensitivity"] == pytest.approx(flagged[ill].mean())
     likely = verdicts.plausible(outputs[PROBABILITY], point)
     assert [f.plausible for f in findings] == [tuple(np.array(plan.classes)[row].tolist()) for row in likely]
     np.testing.assert_allclose(
@@ -155,11 +159,11 @@ def test_a_device_tells_what_evaluate_measures(made_once: Callable[[str], Made],
     )
 
 
-def test_every_verdict_occurs_in_these_tests(made_once: Callable[[str], Made]) -> None:
-    triage = Triage(made_once("two, grey").path)
-    assert {triage.read(image).decision for image in scans(60, 30, 44, seed=1)} == {
-        "flagged", "clear", "abstained", "refused",
-    }  # fmt: skip
+@pytest.mark.parametrize(("form", "never"), [("two, grey", set()), ("several", {"clear"})])
+def test_every_verdict_occurs_in_these_tests(made_once: Callable[[str], Made], form: str, never: set[str]) -> None:
+    triage = Triage(made_once(form).path)
+    told = {triage.read(image).decision for image in scans(60, 30, 44, seed=1)}
+    assert told == set(verdicts.DECISIONS) - never
 
 
 def test_the_threshold_decides_and_not_the_most_probable_class(triage: Triage) -> None:
@@ -326,6 +330,37 @@ def test_padded_heat_lies_where_the_image_lay(shape: tuple[int, int]) -> None:
     np.testing.assert_array_equal(spread_heat(canvas.astype(np.float32), shape, fit="pad"), image)
 
 
+@pytest.mark.parametrize("shape", [(100, 37), (37, 100), (301, 100), (90, 90), (2, 200), (1, 9), (13, 12)])
+@pytest.mark.parametrize("rows", [3, 7, 28])
+def test_padded_heat_is_that_part_of_the_whole_square(rows: int, shape: tuple[int, int]) -> None:
+    down, right = np.mgrid[:rows, :rows] / rows
+    heat = (0.5 + 0.25 * np.sin(3 * down) + 0.25 * np.cos(5 * right)).astype(np.float32)
+    edge = max(shape)
+    square = np.asarray(Image.fromarray(heat).resize((edge, edge), Image.Resampling.BILINEAR))
+    top, left = (edge - shape[0]) // 2, (edge - shape[1]) // 2
+    found = spread_heat(heat, shape, fit="pad")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, square[top : top + shape[0], left : left + shape[1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+@pytest.mark.parametrize("shape", [(8, 12_000), (12_000, 8)])
+def test_the_heat_of_a_thin_image_takes_no_more_memory_than_the_image(shape: tuple[int, int], fit: str) -> None:
+    code = f"""
+import resource
+import numpy as np
+from edgekit.domains.healthcare_imaging.device import spread_heat
+heat = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+spread_heat(heat, (28, 28), fit={fit!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = spread_heat(heat, {shape!r}, fit={fit!r})
+print(found.shape == {shape!r}, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    result = alone(code)
+    right, grown = result.stdout.split()
+    assert right == "True" and int(grown) < 20_000, result.stderr  # kB; the square would take 576,000
+
+
 @pytest.mark.parametrize("shape", [(28, 41), (41, 28), (28, 40), (28, 28), (29, 28), (28, 29)])
 def test_cropped_heat_lies_where_the_image_lay_and_the_rest_is_cold(shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(1, 256, shape).astype(np.uint8)
@@ -473,9 +508,11 @@ def test_files_become_one_line_an_image(two: Made, triage: Triage, tmp_path: Pat
     frames = scans(5, 28, 40, seed=1)
     paths = [saved(tmp_path / "b.png", frames[0]), saved(tmp_path / "a.tif", *frames[1:4])]
     paths.append(saved(tmp_path / "c.bmp", frames[4]))
-    count, flagged = predict_file(two.path, paths, out=tmp_path / "out.csv")
+    counts = predict_file(two.path, paths, out=tmp_path / "out.csv")
     lines, findings = lines_of(tmp_path / "out.csv"), [triage.read(frame) for frame in frames]
-    assert count == len(lines) == 5 and flagged == sum(finding.decision == "flagged" for finding in findings)
+    told = [finding.decision for finding in findings]
+    assert counts == {"images": 5, **{name: told.count(name) for name in verdicts.DECISIONS}} and len(lines) == 5
+    assert list(counts) == ["images", "flagged", "clear", "abstained", "refused"]  # as a person reads them
     assert [(line["file"], line["frame"]) for line in lines] == [
         (str(paths[0]), "0"), *((str(paths[1]), str(n)) for n in range(3)), (str(paths[2]), "0"),
     ]  # fmt: skip
@@ -484,6 +521,14 @@ def test_files_become_one_line_an_image(two: Made, triage: Triage, tmp_path: Pat
         assert line["plausible"] == "|".join(finding.plausible)
         numbers = [float(line[name]) for name in ("probability", "suspicion", "distance")]
         np.testing.assert_allclose(numbers, [finding.probability, finding.suspicion, finding.distance], atol=6e-4)
+
+
+def test_counts_are_those_of_the_table(made_once: Callable[[str], Made], tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.tif", *scans(60, 30, 44, seed=1))
+    counts = predict_file(made_once("two, grey").path, [path], out=tmp_path / "out.csv")
+    told = [line["decision"] for line in lines_of(tmp_path / "out.csv")]
+    assert counts == {"images": 60, **{name: told.count(name) for name in verdicts.DECISIONS}}
+    assert min(counts.values()) > 0
 
 
 def test_a_folder_is_read_in_the_order_of_names_without_what_is_no_image(two: Made, tmp_path: Path) -> None:
@@ -498,11 +543,11 @@ def test_a_folder_is_read_in_the_order_of_names_without_what_is_no_image(two: Ma
     (folder / "notes.txt").write_text("not an image")
     (folder / "._b.png").write_text("what a system keeps beside a file")
     (folder / "folder.png").mkdir()
-    count, _ = predict_file(two.path, [folder], out=tmp_path / "out.csv")
+    counts = predict_file(two.path, [folder], out=tmp_path / "out.csv")
     assert [Path(line["file"]).name for line in lines_of(tmp_path / "out.csv")] == [
         "IM0001", "b.PNG", "c.nii.gz", "c.nii.gz", "a.jpg",
     ]  # fmt: skip
-    assert count == 5
+    assert counts["images"] == 5 == sum(counts.values()) - 5
 
 
 def test_a_folder_without_images_is_one_clear_error(two: Made, tmp_path: Path) -> None:

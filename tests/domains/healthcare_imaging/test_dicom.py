@@ -397,8 +397,7 @@ def test_what_a_pseudonym_is_made_of(read: Read, changes: dict[str, Any], parts:
 
 def test_a_file_that_names_nobody_has_no_pseudonym(read: Read) -> None:
     made = dataset(PatientID=None, PatientName=None, PatientBirthDate=None, StudyInstanceUID=None)
-    scan = read(made)
-    assert scan.patient is None and not scan.study
+    assert (read(made).patient, read(made).study) == (None, False)
 
 
 def test_two_hospitals_may_use_one_number(read: Read) -> None:

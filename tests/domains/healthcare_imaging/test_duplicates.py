@@ -104,6 +104,11 @@ def test_blank_images_are_copies_where_their_levels_are_equal() -> None:
     images[5, 0, 0] = 1  # not an exact copy
     images = np.concatenate([images, scans(3, size=40)])
     assert near_duplicates(images).tolist() == [0, 0, 1, 2, 1, 0, 3, 4, 5]
+    found = find_copies(np.concatenate([images, images[-1:]]))
+    assert found.blank.tolist() == [True] * 6 + [False] * 4
+    apart = found.blanks_apart()
+    assert len(np.unique(apart.exact)) == len(np.unique(apart.near)) == 9
+    assert apart.near[9] == apart.near[8] and apart.exact[9] == apart.exact[8]
 
 
 def test_noise_is_not_taken_for_copies() -> None:

@@ -22,7 +22,7 @@ CONFIG = ImagingConfig()
 POINT = OperatingPoint(0.5, "by hand", {}, nonconformity=0.65, coverage=0.9, farthest=2.0, labels=())
 Outputs = dict[str, np.ndarray]
 
-# Six images of classes normal, b, c, of four patients. Decided: 0, 1, 1, 2, 1, 0; doubtful are the third and fifth.
+# Six images of classes normal, b, c, of four patients. Decided: 0, 1, 1, 2, 1, 0.
 SIX = np.array(
     [[0.8, 0.1, 0.1], [0.4, 0.5, 0.1], [0.1, 0.45, 0.45], [0.2, 0.1, 0.7], [0.4, 0.4, 0.2], [0.55, 0.05, 0.4]],
     dtype=np.float32,
@@ -65,15 +65,34 @@ def test_figures_of_three_classes_worked_by_hand() -> None:
     made = figures(given, examples(TRUTH, units=UNITS), POINT)
     assert made["accuracy"] == pytest.approx(3 / 6)
     assert made["balanced_accuracy"] == pytest.approx((1 / 2 + 1 / 2 + 1 / 2) / 3)
-    assert made["sensitivity"] == pytest.approx(3 / 4)  # the last image is missed
+    assert made["sensitivity"] == pytest.approx(3 / 4)  # the last image is not flagged
     assert made["specificity"] == pytest.approx(1 / 2)
     # Plausible from 0.35 on: {0}, {0, 1}, {1, 2}, {2}, {0, 1}, {0, 2}.
     assert made["coverage"] == pytest.approx(5 / 6)
-    assert made["abstained"] == pytest.approx(4 / 6)
-    assert made["accepted_accuracy"] == pytest.approx(1.0)
     assert made["refused"] == pytest.approx(2 / 6)  # a distance of NaN is no proof
+    assert made["abstained"] == pytest.approx(3 / 6)  # of four in doubt, the last is refused
+    assert made["accepted_accuracy"] == pytest.approx(1.0) and made["missed"] == 0  # the first alone is told a label
     squares = np.square(SIX - np.eye(3)[TRUTH]).sum(axis=1)
     assert made["brier"] == pytest.approx(squares.mean())
+
+
+@pytest.mark.parametrize(
+    ("distance", "missed", "accepted"),
+    [
+        (None, 1 / 4, 3 / 4),
+        ([1, 1, 1, 1, 1, 1], 1 / 4, 3 / 4),
+        ([1, 1, 1, 3, 1, 1], 1 / 4, 2 / 3),  # a hit is refused
+        ([1, 1, 3, 1, 1, 9], 0, 1),  # the miss is refused, and one in doubt
+    ],
+)
+def test_missed_and_accepted_are_those_that_a_device_tells(distance: Any, missed: float, accepted: float) -> None:
+    point = replace(POINT, nonconformity=0.5)  # plausible: {0}, {1}, {}, {2}, {}, {0}
+    made = figures(outputs(SIX, distance=distance), examples(TRUTH), point)
+    assert (made["missed"], made["accepted_accuracy"]) == (pytest.approx(missed), pytest.approx(accepted))
+    refused = 0 if distance is None else sum(far > 2 for far in distance)
+    in_doubt = 2 if distance is None or distance[2] == 1 else 1
+    assert made["abstained"] == pytest.approx(in_doubt / 6) and made.get("refused", 0) == pytest.approx(refused / 6)
+    assert made["sensitivity"] == pytest.approx(3 / 4)  # as if nobody abstained
 
 
 def test_below_the_threshold_the_label_is_normal_even_if_another_is_most_probable() -> None:
@@ -89,10 +108,13 @@ def test_figures_of_several_labels_worked_by_hand() -> None:
     point = replace(POINT, labels=(0.5, 0.25), nonconformity=0.35)
     made = figures(outputs(probability, several=True), examples(truth), point)
     assert made["accuracy"] == made["balanced_accuracy"] == pytest.approx((1 + 0.5 + 1 + 1) / 4)
-    assert made["sensitivity"] == pytest.approx(2 / 3) and made["specificity"] == 1
+    assert made["sensitivity"] == 1 and made["specificity"] == 1  # 0.3 is present, whatever the suspicion
     assert made["coverage"] == pytest.approx(2 / 4)  # |truth - p| at most 0.35: the first and the last
     assert made["abstained"] == pytest.approx(2 / 4)  # 0.6 is neither nor; 0.3 is told, but implausible
-    assert made["accepted_accuracy"] == pytest.approx(1.0)
+    assert made["accepted_accuracy"] == pytest.approx(1.0) and made["missed"] == 0
+    high = figures(outputs(probability, several=True), examples(truth), replace(point, labels=(0.7, 0.95)))
+    assert high["sensitivity"] == pytest.approx(1 / 3)  # suspicions of 0.7 and more, but only the first is present
+    assert high["missed"] == pytest.approx(1 / 3)  # the third is clear, the second in doubt
     assert made["auc"] == pytest.approx((4 / 4 + 2 / 3) / 2)
     assert made["brier"] == pytest.approx((0.05 + 0.65 + 0.5 + 0.05) / 4)
 
@@ -183,6 +205,31 @@ def test_intervals_count_patients() -> None:
     assert bootstrap(made["auc"]).n == 15
 
 
+def test_class_means_are_over_the_classes_that_a_resample_holds() -> None:
+    truth, rng = np.array([0] * 10 + [1] * 10 + [2]), np.random.default_rng(10)
+    probability = random_outputs(rng, truth, 3)
+    made = evaluate(outputs(probability), examples(truth), CONFIG, threshold=POINT)
+    weight = np.ones(21)
+    weight[20] = 0
+    areas = [roc_auc_score(truth[:20] == code, probability[:20, code]) for code in (0, 1)]
+    assert made["auc"].compute(weight) == pytest.approx(np.mean(areas))
+    right = verdicts.decided(probability, 1 - probability[:, 0], POINT, normal=0) == truth
+    assert made["balanced_accuracy"].compute(weight) == pytest.approx((right[:10].mean() + right[10:20].mean()) / 2)
+    weight[10:] = 0
+    assert made["balanced_accuracy"].compute(weight) == pytest.approx(right[:10].mean())
+    assert np.isnan(made["auc"].compute(weight))  # one class alone ranks nothing
+
+
+def test_resamples_that_lack_a_class_count_too() -> None:
+    """A third of them lacks a class of one patient."""
+    truth, rng = np.array([0] * 10 + [1] * 10 + [2]), np.random.default_rng(10)
+    made = evaluate(outputs(random_outputs(rng, truth, 3)), examples(truth), CONFIG, threshold=POINT)
+    for name in ("auc", "balanced_accuracy"):
+        draws = [made[name].compute(rng.multinomial(21, np.full(21, 1 / 21)).astype(np.float64)) for _ in range(50)]
+        assert np.isfinite(draws).all()
+        assert bootstrap(made[name]).n == 21
+
+
 # === What cannot be told ===
 
 
@@ -203,6 +250,11 @@ def test_where_every_image_has_a_finding_there_is_no_specificity() -> None:
     truth = np.array([[1, 0], [1, 1], [0, 1]], np.uint8)
     made = figures(outputs(SIX[:3, :2], several=True), examples(truth), replace(POINT, labels=(0.5, 0.5)))
     assert "specificity" not in made and made["sensitivity"] == pytest.approx(2 / 3)
+
+
+def test_where_all_are_refused_there_is_no_accepted_accuracy() -> None:
+    made = figures(outputs(SIX, distance=[9] * 6), examples(TRUTH), replace(POINT, nonconformity=0.5))
+    assert "accepted_accuracy" not in made and (made["refused"], made["abstained"], made["missed"]) == (1, 0, 0)
 
 
 # === Choosing the operating point ===

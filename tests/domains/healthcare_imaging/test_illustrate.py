@@ -19,7 +19,7 @@ from edgekit.shared.estimates import Estimate
 from edgekit.shared.report import Figure, Report, Section, Table, Text
 from edgekit.shared.report_html import render_html
 
-ROWS = 120
+ROWS, VALIDATION_ROWS = 120, 80
 POINT = OperatingPoint(0.5, "sensitivity of at least 0.95", {}, 0.6, 0.9, 2.0, ())
 ALWAYS = ["Operating point", "Calibration", "Abstention", "Foreign images"]
 
@@ -43,13 +43,13 @@ class Case:
             HEAT: rng.random((ROWS, 4, 4, classes)).astype(np.float32),
         }
         known = {
-            "unit": np.arange(ROWS),
+            "unit": np.arange(ROWS) // 2,
             "finding": (truth.any(axis=1) if several else truth > 0).astype(np.int64),
             "normal": np.zeros(ROWS, np.int64),
             "leaked": np.zeros(ROWS, bool),
         }
         test = Examples({"image": self.images}, truth, {**known, **context})
-        self.prepared = Prepared(self.plan, test, test, test)
+        self.prepared = Prepared(self.plan, test, test.take(slice(VALIDATION_ROWS)), test)
 
     def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
         mean = inputs["image"].mean(axis=(1, 2, 3))
@@ -127,6 +127,14 @@ def test_the_images_shown_are_the_telling_ones(monkeypatch: pytest.MonkeyPatch) 
         np.testing.assert_array_equal(image, case.images[row, ..., 0])
 
 
+def test_of_several_labels_an_image_without_one_is_not_flagged_whatever_its_suspicion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = Case(3, several=True)
+    case.point = replace(case.point, value=0.0, labels=(0.999,) * 3)  # every suspicion is above the threshold
+    assert {text.split("\n")[0] for text, _ in shown(case, monkeypatch)} == {"finding, not flagged"}
+
+
 def test_a_network_without_errors_has_none_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case()
     chance = np.where(case.prepared.test.context["finding"] > 0, 0.9, 0.1).astype(np.float32)[:, None]
@@ -161,30 +169,47 @@ def test_without_planted_lesions_there_is_no_table_of_them(lesions: np.ndarray |
 # === Leaks ===
 
 
-@pytest.mark.parametrize("leaked", [np.zeros(ROWS, bool), np.ones(ROWS, bool)])
-def test_without_leaks_there_is_no_section_of_them(leaked: np.ndarray) -> None:
-    assert "With and without the leaked images" not in Case(leaked=leaked).sections()
+LEAK = "With and without the leaked images"
+
+
+def test_without_leaks_there_is_no_section_of_them() -> None:
+    assert LEAK not in Case().sections()
+
+
+def test_a_test_split_that_is_all_leaked_says_so() -> None:
+    section = Case(leaked=np.ones(ROWS, bool)).sections()[LEAK]
+    made = table(section)
+    assert made.columns == ("figure", "all, 120 images", "leaked, 120 images", "clean, 0 images")
+    for whole, leaked, clean in cells(section).values():
+        assert isinstance(whole, Estimate) and whole == leaked and clean is None
+    assert made.caption.startswith("120 of 120 test images")
+    render_html(Report("t", Text("lead"), (section,)))
 
 
 def test_the_leak_is_shown_for_every_predictor() -> None:
     leaked = np.arange(ROWS) < 40
     case = Case(leaked=leaked)
     rival = {name: case.answers[name] for name in (PROBABILITY, SUSPICION)}  # no distance, no heat
-    rows = cells(case.sections(rival=rival)["With and without the leaked images"])
-    assert list(rows) == ["tflite", "rival"] and rows["tflite"] == rows["rival"]
+    section = case.sections(rival=rival)[LEAK]
+    rows = cells(section)
+    shown = ("auc", "accuracy", "sensitivity", "specificity", "missed")
+    assert list(rows) == [*(f"{name}, tflite" for name in shown), "auc, rival"]  # the point is not the rival's
+    assert table(section).columns[1:] == ("all, 120 images", "leaked, 40 images", "clean, 80 images")
+    assert rows["auc, tflite"] == rows["auc, rival"]
     right = (case.answers[SUSPICION][:, 0] >= 0.5) == (case.prepared.test.target == 1)
-    figures = [cell.value for cell in rows["tflite"]]
-    assert figures[3:] == [pytest.approx(part.mean()) for part in (right, right[leaked], right[~leaked])]
-    assert figures[0] != figures[1] != figures[2]
+    accuracy, areas = ([cell.value for cell in rows[f"{name}, tflite"]] for name in ("accuracy", "auc"))
+    assert accuracy == [pytest.approx(part.mean()) for part in (right, right[leaked], right[~leaked])]
+    assert areas[0] != areas[1] != areas[2]
 
 
 @pytest.mark.parametrize("few", [1, 2, 3])
 def test_too_few_leaked_images_have_no_figures_and_end_no_run(few: int) -> None:
     case = Case(leaked=np.arange(ROWS) < few)
-    row = cells(case.sections()["With and without the leaked images"])["tflite"]
-    assert isinstance(row[0], Estimate) and isinstance(row[2], Estimate)
-    assert row[1] is None or isinstance(row[1], Estimate)
-    assert few > 1 or (row[1], row[4]) == (None, None)
+    rows = cells(case.sections()[LEAK])
+    for whole, leaked, clean in rows.values():
+        assert isinstance(whole, Estimate) and isinstance(clean, Estimate)
+        assert leaked is None or isinstance(leaked, Estimate)
+    assert few > 1 or {row[1] for row in rows.values()} == {None}
 
 
 # === Operating point and abstention ===
@@ -192,11 +217,21 @@ def test_too_few_leaked_images_have_no_figures_and_end_no_run(few: int) -> None:
 
 def test_the_table_of_verdicts_worked_by_hand() -> None:
     case = Case()
+    case.answers[DISTANCE][::3] = 2.5
     suspicion, finding = case.answers[SUSPICION][:, 0], case.prepared.test.context["finding"] > 0
-    assert cells(case.sections()["Operating point"]) == {
-        "finding": ((finding & (suspicion >= 0.5)).sum(), (finding & (suspicion < 0.5)).sum()),
-        "none": ((~finding & (suspicion >= 0.5)).sum(), (~finding & (suspicion < 0.5)).sum()),
+    case.point = replace(case.point, nonconformity=0.4)  # plausible from 0.6 on
+    known = np.arange(ROWS) % 3 > 0
+    ways = (suspicion <= 0.4, suspicion >= 0.6, (suspicion > 0.4) & (suspicion < 0.6))
+    made = case.sections()["Operating point"]
+    assert table(made).columns[1:] == ("clear", "flagged", "abstained", "refused")
+    assert cells(made) == {
+        "finding": (*((finding & known & way).sum() for way in ways), (finding & ~known).sum()),
+        "none": (*((~finding & known & way).sum() for way in ways), (~finding & ~known).sum()),
     }
+    assert all(count > 0 for row in cells(made).values() for count in row)
+    assert cells(case.sections()["Abstention"])["abstained or refused"] == (
+        pytest.approx((ways[2] | ~known).mean()),
+    )  # fmt: skip
 
 
 def test_coverage_is_told_in_standard_errors() -> None:
@@ -204,16 +239,21 @@ def test_coverage_is_told_in_standard_errors() -> None:
     rows = cells(case.sections()["Abstention"])
     chance = case.answers[PROBABILITY][np.arange(ROWS), case.prepared.test.target]
     covered = (1 - chance <= 0.6).mean()
-    assert rows["coverage on test"] == (pytest.approx(covered),)
-    assert rows["standard errors from the aim"] == (pytest.approx((covered - 0.9) / np.sqrt(0.09 / ROWS)),)
+    (estimate,) = rows["coverage on test"]
+    assert estimate.value == pytest.approx(covered) and estimate.low < covered < estimate.high
+    assert estimate.n == 60  # patients of two images each
+    error = np.sqrt(0.09 * (1 / 60 + 1 / 40))  # of the test and validation patients
+    assert rows["standard errors from the aim"] == (pytest.approx((covered - 0.9) / error),)
+    assert rows["coverage aimed at"] == (0.9,)
 
 
 def test_where_all_abstain_the_report_is_written_all_the_same() -> None:
-    case = Case(leaked=np.arange(ROWS) < 40, **groups(sex=["F", "M"] * 60))
+    case = Case(leaked=np.arange(ROWS) < 40, **groups(sex=["F", "F", "M", "M"] * 30))
     case.point = replace(case.point, nonconformity=1.0)
     made = case.sections()
-    assert cells(made["Abstention"])["abstained"] == (1.0,)
-    assert table(made["Subgroups"]).rows[0][-1] is None
+    assert cells(made["Abstention"])["abstained or refused"] == (1.0,)
+    missed = table(made["Subgroups"]).rows[0][-1]
+    assert isinstance(missed, Estimate) and missed.value == 0  # where nothing is told, nothing is told wrong
     render_html(Report("t", Text("lead"), tuple(made.values())))
 
 

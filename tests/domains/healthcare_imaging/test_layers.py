@@ -184,6 +184,16 @@ def test_a_constant_feature_alone_decides_nothing_small_and_everything_large() -
     assert (called(layer, odd.astype(np.float32)) > 10 * base).all()
 
 
+@pytest.mark.parametrize("rows", [1, 50])
+def test_features_that_are_all_constant_give_a_distance_all_the_same(rows: int) -> None:
+    train = np.full((rows, 30), 3.0)
+    layer = learnt(train)
+    assert all(np.isfinite(values).all() for values in layer.get_weights())
+    assert called(layer, train[:1].astype(np.float32)).max() == 0
+    far = called(layer, (train[:1] + 0.1).astype(np.float32))
+    assert np.isfinite(far).all() and far.min() > 100
+
+
 def test_learning_again_forgets_the_first_time() -> None:
     layer = learnt(correlated(200, 30) * 9)
     layer.learn(correlated(200, 30))

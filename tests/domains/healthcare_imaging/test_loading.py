@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -278,8 +279,8 @@ def test_a_missing_package_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: Path("/dev/full").open("wb", buffering=0))
-    with pytest.raises(SourceError, match="do not fit into .*TMPDIR"):
+    monkeypatch.setattr("tempfile.TemporaryFile", partial(open, "/dev/full", "wb"))
+    with pytest.raises(SourceError, match="cannot be written to .*TMPDIR"):
         read(folder)
 
 

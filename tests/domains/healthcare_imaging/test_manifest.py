@@ -56,7 +56,9 @@ def test_patients_are_pseudonyms_and_never_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["unknown", "Anonymous", " ANON ", "removed", "xxxx", "NA", "none"])
 def test_a_placeholder_names_nobody(tmp_path: Path, word: str) -> None:
-    listing = listed(tmp_path, *ROWS, f"i/5.png,normal,{word},train,F,20,north", f"i/6.png,normal,{word},test,F,20,north")
+    listing = listed(
+        tmp_path, *ROWS, f"i/5.png,normal,{word},train,F,20,north", f"i/6.png,normal,{word},test,F,20,north"
+    )
     assert [entry.patient for entry in listing.entries[4:]] == [None, None]
 
 

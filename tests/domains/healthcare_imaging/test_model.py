@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from edgekit.domains.healthcare_imaging import data, synthesis, verdicts
+from edgekit.domains.healthcare_imaging import batches, data, synthesis, verdicts
 from edgekit.domains.healthcare_imaging.config import (
     ImagingConfig,
     ImagingTrainingSettings,
@@ -148,6 +148,17 @@ def test_a_name_that_is_no_file_is_one_clear_error() -> None:
         build_model(plan(32), ModelSettings(kind="backbone", weights="imagnet"))
 
 
+@pytest.mark.parametrize("failure", [Exception, ValueError, OSError, RuntimeError])
+def test_a_download_that_fails_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, failure: type[Exception]) -> None:
+    def offline(**_: Any) -> None:
+        raise failure("URL fetch failure on a\nserver: None -- unreachable")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV3Small", offline)
+    message = r"model\.weights = 'imagenet': URL fetch failure on a server: None -- unreachable Use images of"
+    with pytest.raises(ConfigError, match=message):
+        build_model(plan(32), ModelSettings(kind="backbone", weights="imagenet"))
+
+
 @pytest.mark.parametrize("backbone", ["MobileNetV2", "MobileNetV3Small"])
 def test_images_too_small_for_a_backbone_are_one_clear_error(backbone: Any) -> None:
     with pytest.raises(ConfigError, match="images of 28 pixels.*at least 32"):
@@ -270,6 +281,25 @@ def test_calibration_keeps_the_ranking_of_two_classes() -> None:
     assert roc_auc(finding, after) == pytest.approx(roc_auc(finding, before), abs=2e-4)  # but for rounding
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_class_that_validation_lacks_keeps_its_offset(several: bool) -> None:
+    network, validation, of = shaken(300, several=several, inverse=1.0, classes=3)
+    if several:
+        target = validation.target.copy()
+        target[:, 2] = 0
+        known = Examples(validation.inputs, target, validation.context)
+    else:
+        known = validation.take(validation.target != 2)
+    before = predictor(network)(known.inputs)[PROBABILITY]
+    calibrate(network, known, of)
+    _, offset = network.get_layer("temperature").get_weights()
+    assert offset[2] == 0 and (np.abs(offset[:2]) > 0.05).all()
+    after = predictor(network)(known.inputs)[PROBABILITY]
+    truth = one_hot(known, 3)
+    assert loss_of(after, truth, several=several) < loss_of(before, truth, several=several) - 0.05
+    assert after[:, 2].mean() > 0.01  # not impossible
+
+
 def test_calibration_of_a_perfect_validation_set_stays_finite() -> None:
     network, validation, of = shaken(60, several=False, inverse=1.0, classes=2)
     logits = middle(network, "logits")(validation.inputs)["logits"]
@@ -286,6 +316,22 @@ def test_the_log_loss_agrees_with_its_definition(several: bool) -> None:
     probability = 1 / (1 + np.exp(-logits)) if several else softmax(logits)
     assert log_loss(logits, truth, multi_label=several) == pytest.approx(loss_of(probability, truth, several=several))
     assert np.isfinite(log_loss(logits * 1e4, truth, multi_label=several))
+
+
+# === Distance ===
+
+
+def test_the_distance_is_learnt_from_as_many_images_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = plan()
+    train = Examples(images(41, of), np.zeros(41))
+    few, some = (build_model(of, ModelSettings(**SMALL)) for _ in range(2))
+    some.set_weights(few.get_weights())
+    learn_distance(few, train.take(np.arange(0, 41, 4)))
+    monkeypatch.setattr(batches, "MAX_BYTES", 11 * 28 * 28)
+    learn_distance(some, train)
+    for name in ("mean", "scale"):
+        made, expected = (np.asarray(getattr(m.get_layer("feature_distance"), name)) for m in (some, few))
+        np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-6)
 
 
 # === On a device ===

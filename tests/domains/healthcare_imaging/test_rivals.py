@@ -66,12 +66,33 @@ def made(request: pytest.FixtureRequest) -> Made:
 # === Features ===
 
 
-def test_pixels_are_grey_levels_of_small_images() -> None:
+def test_pixels_are_levels_of_every_channel() -> None:
     images = np.zeros((2, 28, 28, 3), np.uint8)
     images[1] = (0, 51, 102)
     made = pixels(images)
-    assert made.shape == (2, 784) and made.dtype == np.float32
-    np.testing.assert_allclose(made[1], 51 / 255, rtol=1e-6)
+    assert made.shape == (2, 784 * 3) and made.dtype == np.float32
+    np.testing.assert_allclose(made[1].reshape(28, 28, 3), np.broadcast_to([0, 0.2, 0.4], (28, 28, 3)), rtol=1e-6)
+    assert pixels(images[..., :1]).shape == (2, 784)
+
+
+def test_gradients_of_colour_come_with_its_mean_and_spread() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 3)).astype(np.uint8)
+    made, level = oriented_gradients(images), images / 255
+    assert made.shape == (3, 7 * 7 * 9 + 6) and made.dtype == np.float32
+    np.testing.assert_allclose(made[:, 441:444], level.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(made[:, 444:], level.std(axis=(1, 2)), rtol=1e-4)
+    grey = np.repeat(images[..., :1], 3, axis=3)
+    np.testing.assert_allclose(oriented_gradients(grey)[:, :441], oriented_gradients(grey[..., :1]), atol=1e-6)
+
+
+def test_a_disease_that_shows_in_colour_alone_is_found_by_both() -> None:
+    given = prepared(2, channels=3)
+    for part in (given.train, given.validation, given.test):
+        level = np.random.default_rng(0).integers(60, 180, (len(part), 28, 28, 1))
+        hue = np.where(part.target[:, None, None, None] > 0, (20, 0, -20), (-20, 0, 20))  # of equal brightness
+        part.inputs["image"] = (level + hue).astype(np.uint8)
+    for predict in tuned(given)[1].values():
+        assert evaluate(predict(given.test.inputs), given.test, CONFIG)["auc"].compute(None) > 0.95
 
 
 @pytest.mark.parametrize(("size", "edge"), [(28, 28), (64, 64), (65, 32), (96, 48), (128, 64), (224, 56), (512, 64)])
@@ -101,12 +122,16 @@ def test_a_blank_image_has_no_gradient() -> None:
     assert (oriented_gradients(np.full((1, 28, 28, 1), 9, np.uint8)) == 0).all()
 
 
-def test_more_images_than_a_chunk_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = examples(11, 2, seed=0).inputs["image"]
+@pytest.mark.parametrize(("size", "channels", "count"), [(28, 1, 4), (28, 3, 1), (56, 1, 1), (14, 1, 16)])
+def test_images_are_read_in_parts_of_so_many_bytes_and_in_their_order(
+    monkeypatch: pytest.MonkeyPatch, size: int, channels: int, count: int
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (35, size, size, channels)).astype(np.uint8)
     whole = [feature(images) for feature in (pixels, oriented_gradients)]
-    monkeypatch.setattr(module, "_CHUNK", 4)
-    np.testing.assert_array_equal(pixels(images), whole[0])
-    np.testing.assert_array_equal(oriented_gradients(images), whole[1])
+    monkeypatch.setattr(module, "_PART_BYTES", 4 * 4 * 28 * 28 + 100)  # four images of 28 pixels as float32
+    assert [len(part) for part in module._parts(images)] == [count] * (35 // count) + [35 % count] * (35 % count > 0)
+    for feature, expected in zip((pixels, oriented_gradients), whole, strict=True):
+        np.testing.assert_array_equal(feature(images), expected)
 
 
 # === Models ===
@@ -162,9 +187,10 @@ def test_few_training_images_leave_fewer_components() -> None:
 
 
 def test_a_large_set_is_thinned_evenly_and_repeatably(monkeypatch: pytest.MonkeyPatch) -> None:
-    train = examples(100, 2, seed=0)
-    assert module._thinned(train, 0) is train
+    train, lines = examples(100, 2, seed=0), list[str]()
+    assert module._thinned(train, 0, lines.append) is train and not lines
     monkeypatch.setattr(module, "MAX_TUNING_IMAGES", 40)
-    units = [module._thinned(train, seed).context["unit"] for seed in (0, 0, 1)]
+    units = [module._thinned(train, seed, lines.append).context["unit"] for seed in (0, 0, 1)]
+    assert lines == ["the rivals learn from 40 of 100 training images"] * 3
     assert len(set(units[0])) == 40 and (np.diff(units[0]) > 0).all()
     assert np.array_equal(units[0], units[1]) and not np.array_equal(units[0], units[2])

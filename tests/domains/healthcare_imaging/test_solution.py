@@ -38,7 +38,8 @@ def test_the_record_names_outputs_that_there_are() -> None:
     told = describe(None, prepared(), DOMAIN.config, threshold=POINT)  # type: ignore[arg-type]
     assert [tensor.name for tensor in told.outputs] == [PROBABILITY, SUSPICION, DISTANCE]
     assert DOMAIN.score_output == SUSPICION and dict(DOMAIN.views) == {"explain": (HEAT,)}
-    assert set(DOMAIN.guards) == {"refused", "coverage"} and DOMAIN.primary_metric == "auc"
+    assert set(DOMAIN.guards) == {"refused", "coverage", "sensitivity", "abstained"}
+    assert DOMAIN.primary_metric == "auc"
 
 
 @pytest.mark.parametrize("several", [False, True])

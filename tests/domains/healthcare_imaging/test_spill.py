@@ -24,7 +24,9 @@ class Slow:
         return min(5, len(rest))
 
 
-def test_what_was_written_is_mapped_in_order_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_written_is_mapped_in_order_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3)).astype(np.uint8)
     with spill.opened() as file:
@@ -44,7 +46,7 @@ def test_short_writes_go_on() -> None:
 def test_a_full_disk_is_told() -> None:
     with (
         Path("/dev/full").open("wb", buffering=0) as full,
-        pytest.raises(SourceError, match=r"do not fit into .*: No space left.*TMPDIR.*data\.size"),
+        pytest.raises(SourceError, match=r"cannot be written to .*: No space left.*TMPDIR.*data\.size"),
     ):
         spill.append(full, np.zeros((2, 28, 28, 1), np.uint8))
 

@@ -146,6 +146,57 @@ def test_doubt_about_one_label_of_several_is_a_doubt(limit: float) -> None:
     assert doubts(probability, replace(fair, labels=(0.08, 0.5)), several=True) == [False, True, True]  # told present
 
 
+# === What is told ===
+
+
+def answers(probability: Any, *, several: bool = False, distance: Any = None) -> dict[str, np.ndarray]:
+    given = np.array(probability, dtype=np.float32)
+    made = {"probability": given, "suspicion": verdicts.suspicion(given, normal=0, multi_label=several)}
+    return made if distance is None else {**made, "distance": np.array(distance, dtype=np.float32)[:, None]}
+
+
+def said(outputs: dict[str, np.ndarray], point: OperatingPoint, *, several: bool = False) -> list[str]:
+    places = verdicts.told(outputs, point, normal=0, multi_label=several)
+    assert places.dtype == np.int64
+    return [verdicts.DECISIONS[place] for place in places]
+
+
+CLEAR, SHOWS, EVEN = [0.9, 0.1], [0.1, 0.9], [0.5, 0.5]
+
+
+def test_of_every_image_one_thing_is_told() -> None:
+    rows = [CLEAR, SHOWS, EVEN, CLEAR, SHOWS, EVEN]
+    given = answers(rows, distance=[1, 2, 1, 2.01, np.nan, np.inf])
+    assert said(given, POINT) == ["clear", "flagged", "abstained", "refused", "refused", "refused"]
+
+
+def test_without_a_distance_nothing_is_refused() -> None:
+    assert said(answers([CLEAR, SHOWS, EVEN]), at(farthest=0.0)) == ["clear", "flagged", "abstained"]
+
+
+def test_of_several_labels_any_that_is_present_is_flagged_and_suspicion_decides_nothing() -> None:
+    probability = np.array([[0.9, 0.05], [0.9, 0.95], [0.05, 0.1], [0.05, 0.05]], dtype=np.float32)
+    suspicion = probability.max(axis=1)
+    for value in (0.0, 0.5, 1.0):
+        point = at(value=value, labels=(0.95, 0.08))
+        found = verdicts.flagged(probability, suspicion, point, multi_label=True)
+        assert found.tolist() == [False, True, True, False]
+        assert found.tolist() == verdicts.present(probability, point).any(axis=1).tolist()
+
+
+def test_of_several_labels_the_only_plausible_answer_is_told() -> None:
+    given = answers([[0.9, 0.95], [0.1, 0.05], [0.9, 0.5], [0.1, 0.3]], several=True)
+    point = at(value=0.2, labels=(0.5, 0.5), nonconformity=0.4)  # a suspicion of 0.3 is above the threshold
+    assert said(given, point, several=True) == ["flagged", "clear", "abstained", "clear"]
+    assert said(given, replace(point, labels=(0.5, 0.2)), several=True)[3] == "abstained"  # told, but implausible
+
+
+def test_one_class_is_flagged_from_the_threshold_on() -> None:
+    suspicion = np.array([0.49, 0.5, 0.51], dtype=np.float32)
+    probability = np.stack([1 - suspicion, suspicion], axis=1)
+    assert verdicts.flagged(probability, suspicion, POINT, multi_label=False).tolist() == [False, True, True]
+
+
 # === Refusal ===
 
 

@@ -101,9 +101,12 @@ def _is_ahead(metric: str, rival: Mapping[str, Any], device: Mapping[str, Any]) 
 
 
 def _figures(table: Mapping[str, Any], published: Mapping[str, Any]) -> str:
-    metrics = [metric for metric in TITLES if metric in next(iter(table.values()))]
+    metrics = [metric for metric in TITLES if metric in table["tflite"]]
     lines = [["system", *(TITLES[metric] for metric in metrics)], ["---"] * (len(metrics) + 1)]
-    lines += [[NAMES.get(name, name), *(_cell(row[metric]) for metric in metrics)] for name, row in table.items()]
+    own = {name: table[name] for name in NAMES if name in table}
+    lines += [
+        [NAMES.get(name, name), *(_cell(row[metric]) for metric in metrics)] for name, row in (own | table).items()
+    ]
     lines += [
         [f"{name}, published", *(f"{row[metric]:.3f}" if metric in row else "" for metric in metrics)]
         for name, row in published.items()

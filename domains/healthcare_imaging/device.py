@@ -103,8 +103,8 @@ class Triage:
         numbers = scan.numbers or tuple(range(len(scan.frames)))
         if frame not in numbers:
             raise ContractError(
-                f"{image} holds {len(numbers)} images, numbered {numbers[0]} to {numbers[-1]}; there is no frame {frame}, "
-                "or it is blank."
+                f"{image} holds {len(numbers)} images, numbered {numbers[0]} to {numbers[-1]}; there is no frame "
+                f"{frame}, or it is blank."
             )
         return self.assess(scan.frames[numbers.index(frame)])
 

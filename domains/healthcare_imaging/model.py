@@ -208,16 +208,19 @@ def calibrate(model: keras.Model, validation: Examples, plan: Plan) -> None:
     predict = predictor(keras.Model(model.inputs, {"logits": model.get_layer("logits").output}))
     logits = predict(validation.inputs)["logits"].astype(np.float64)
     truth = one_hot(validation, logits.shape[1])
+    # a class that validation lacks keeps its offset and is left out: its absence would be learnt as impossible
+    known = truth.any(axis=0)
+    seen, wanted = logits[:, known], truth[:, known]
 
     def cost(constants: np.ndarray) -> float:
-        scaled = logits * np.exp(constants[0]) + constants[1:]
-        penalty = BIAS_PENALTY * float(np.square(constants[1:]).sum()) / len(logits)
-        return log_loss(scaled, truth, multi_label=plan.multi_label) + penalty
+        scaled = seen * np.exp(constants[0]) + constants[1:]
+        penalty = BIAS_PENALTY * float(np.square(constants[1:]).sum()) / len(seen)
+        return log_loss(scaled, wanted, multi_label=plan.multi_label) + penalty
 
-    # a class that validation lacks keeps its offset: its absence would be learnt as impossible
-    bounds = [(-8, 8) if cases else (0, 0) for cases in truth.sum(axis=0).tolist()]
-    found = minimize(cost, np.zeros(1 + logits.shape[1]), bounds=[(-4, 4), *bounds]).x
-    model.get_layer("temperature").set(np.exp(found[0]), found[1:])
+    found = minimize(cost, np.zeros(1 + seen.shape[1]), bounds=[(-4, 4)] + [(-8, 8)] * seen.shape[1]).x
+    offset = np.zeros(logits.shape[1])
+    offset[known] = found[1:]
+    model.get_layer("temperature").set(np.exp(found[0]), offset)
 
 
 def learn_distance(model: keras.Model, train: Examples) -> None:

@@ -294,10 +294,16 @@ def test_a_class_that_validation_lacks_keeps_its_offset(several: bool) -> None:
     calibrate(network, known, of)
     _, offset = network.get_layer("temperature").get_weights()
     assert offset[2] == 0 and (np.abs(offset[:2]) > 0.05).all()
-    after = predictor(network)(known.inputs)[PROBABILITY]
-    truth = one_hot(known, 3)
-    assert loss_of(after, truth, several=several) < loss_of(before, truth, several=several) - 0.05
-    assert after[:, 2].mean() > 0.01  # not impossible
+    after, truth = predictor(network)(known.inputs)[PROBABILITY], one_hot(known, 3)[:, :2]
+    losses = [loss_of(first_two(made, several=several), truth, several=several) for made in (before, after)]
+    assert losses[1] < losses[0] - 0.05
+    assert np.median(after[:, 2]) > 0.1 * np.median(before[:, 2])  # nothing says that it is impossible
+
+
+def first_two(probability: np.ndarray, *, several: bool) -> np.ndarray:
+    """Return the probabilities of two classes of three; of one label, given that it is one of them."""
+    first = probability[:, :2].astype(np.float64)
+    return first if several else np.asarray(first / first.sum(axis=1, keepdims=True))
 
 
 def test_calibration_of_a_perfect_validation_set_stays_finite() -> None:

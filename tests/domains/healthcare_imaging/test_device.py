@@ -235,8 +235,23 @@ def test_of_several_images_the_most_suspicious_counts(triage: Triage, tmp_path: 
     accepted = [finding for finding in each if finding.decision != "refused"]
     assert 0 < len(accepted) < len(each)
     assert triage.read(path).suspicion == max(finding.suspicion for finding in accepted)
-    assert [finding.suspicion for finding in triage.read_all(path)] == [finding.suspicion for finding in each]
+    numbered = [(number, finding.suspicion) for number, finding in triage.read_all(path)]
+    assert numbered == [(number, finding.suspicion) for number, finding in enumerate(each)]
     assert [triage.read(path, frame=n).suspicion for n in range(12)] == [finding.suspicion for finding in each]
+
+
+def test_slices_keep_their_number_where_blank_ones_are_left_out(
+    two: Made, triage: Triage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = tuple(scans(2, 28, 28, seed=1))
+    monkeypatch.setattr(device, "read_scan", lambda *_, **__: SimpleNamespace(frames=frames, numbers=(2, 5)))
+    each = [triage.read(frame).suspicion for frame in frames]
+    assert [(number, finding.suspicion) for number, finding in triage.read_all("a.nii")] == [(2, each[0]), (5, each[1])]
+    assert [triage.read("a.nii", frame=number).suspicion for number in (2, 5)] == each
+    with pytest.raises(ContractError, match="2 images, numbered 2 to 5; there is no frame 3, or it is blank"):
+        triage.read("a.nii", frame=3)
+    predict_file(two.path, [Path("a.nii")], out=tmp_path / "out.csv")
+    assert [line["frame"] for line in lines_of(tmp_path / "out.csv")] == ["2", "5"]
 
 
 @pytest.mark.parametrize("frame", [-1, 2, 10**9])

@@ -140,8 +140,7 @@ def _figures(
 ) -> dict[str, Cell]:
     """Return the metrics on a part of the test images; those that the part does not define are left out."""
     chosen = {name: values[part] for name, values in answers.items()}
-    finding = test.context["finding"][part]
-    if not 0 < finding.sum() < len(finding):
+    if not part.any():
         return {}
     made = evaluate(chosen, test.take(part), config, threshold=point)
     figures: dict[str, Cell] = {}
@@ -227,7 +226,9 @@ def _subgroups(answers: Arrays, test: Examples, point: OperatingPoint, config: I
                 rows.append((name[3:], value or "unknown", int(part.sum()), *(found.get(metric) for metric in SHOWN)))
     if not rows:
         return ()
-    caption = f"On test; a group with fewer than {SUBGROUP_IMAGES} images or one class only has no figures."
+    caption = (
+        f"On test; a group with fewer than {SUBGROUP_IMAGES} images has no figures, one of a single class only some."
+    )
     return (Section("Subgroups", (Table(("subgroup", "value", "images", *SHOWN), tuple(rows), caption),)),)
 
 

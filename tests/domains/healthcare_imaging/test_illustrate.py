@@ -202,6 +202,13 @@ def test_the_leak_is_shown_for_every_predictor() -> None:
     assert areas[0] != areas[1] != areas[2]
 
 
+def test_clean_images_without_a_normal_one_have_the_figures_that_they_define() -> None:
+    normal = np.arange(ROWS) % 4 == 0
+    rows = cells(Case(4, leaked=normal | (np.arange(ROWS) < 40)).sections()[LEAK])
+    defined = {name: row[-1] is not None for name, row in rows.items()}
+    assert [name for name, known in defined.items() if not known] == ["specificity, tflite"]
+
+
 @pytest.mark.parametrize("few", [1, 2, 3])
 def test_too_few_leaked_images_have_no_figures_and_end_no_run(few: int) -> None:
     case = Case(leaked=np.arange(ROWS) < few)
@@ -260,7 +267,7 @@ def test_where_all_abstain_the_report_is_written_all_the_same() -> None:
 # === Subgroups ===
 
 
-def test_subgroups_with_too_few_images_or_one_class_have_no_figures() -> None:
+def test_subgroups_have_the_figures_that_they_define() -> None:
     site = np.array(["north"] * 80 + ["south"] * 21 + ["east"] * 19, dtype=object)
     finding = np.arange(ROWS) % 2
     case = Case(**groups(site=site))
@@ -269,7 +276,9 @@ def test_subgroups_with_too_few_images_or_one_class_have_no_figures() -> None:
     assert set(rows["east"][1:]) == {None} and all(isinstance(cell, Estimate) for cell in rows["south"][1:])
     one_class = Case(**groups(site=np.where(finding > 0, "ill", "well")))
     rows = {row[1]: row[2:] for row in table(one_class.sections()["Subgroups"]).rows}
-    assert set(rows["ill"][1:]) == set(rows["well"][1:]) == {None}
+    defined = {name: [cell is not None for cell in row[1:]] for name, row in rows.items()}
+    # of auc, accuracy, sensitivity, specificity and missed
+    assert defined == {"ill": [False, True, True, False, True], "well": [False, True, False, True, False]}
 
 
 def test_a_subgroup_of_one_patient_ends_no_run() -> None:

@@ -114,6 +114,9 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     data: Annotated[Path | None, typer.Option(help="Your file; without it, synthetic data.")] = None,
     columns: Columns = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="NAME …", help="Columns to leave out.")] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="A second table that describes the items, where a domain takes one.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings as TOML.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE …", help="Change a setting.")
@@ -134,15 +137,17 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     from .shared.domain import Request
     from .shared.report_terminal import print_report
 
-    if data is None and (columns or exclude):
-        raise ConfigError("--columns and --exclude speak of a file, and none was given. Name it with --data PATH.")
+    if data is None and (columns or exclude or items):
+        raise ConfigError(
+            "--columns, --exclude and --items speak of a file, and none was given. Name it with --data PATH."
+        )
     final = out_ or Path("runs") / domain
     registry.summary(domain)  # a misspelt domain and a taken folder are told before anything is imported
     run_folder.require_free(final, overwrite=overwrite)
     record = _trainable(domain)
     settings = override(record.config, read_toml(config)) if config else record.config
     settings = override(settings, parse_assignments([*(set_ or []), *(["data.skip_bad=true"] if skip_bad else [])]))
-    request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]))
+    request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]), items)
     folder = run_folder.start(final, overwrite=overwrite)
     try:
         outcome = _run(record, settings, request, folder, seed=seed, quiet=quiet)

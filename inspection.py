@@ -40,7 +40,8 @@ def _overview(model: DeviceModel, path: Path) -> Section:
         ("licence", card.licence),
     ]
     if card.decision:
-        rows += [("threshold", card.decision.threshold), ("chosen by", card.decision.rule)]
+        threshold = card.decision.threshold
+        rows += [("threshold", "none" if threshold is None else threshold), ("chosen by", card.decision.rule)]
     rows += [(f"data, {name}", str(value)) for name, value in card.data.items()]
     rows += [(f"version, {name}", str(value)) for name, value in card.versions.items()]
     return Section("Card", (Table(("", ""), tuple(rows)),))

@@ -109,7 +109,8 @@ def learn(
         clock.say(threshold.rule)
     with clock.stage("rivals"):
         rivals = domain.rivals(prepared, config, seed=seed, report=clock.say)
-    decision = Decision(domain.score_output, threshold.value, f"{threshold.rule}; chosen on validation")
+    rule = threshold.rule if threshold.value is None else f"{threshold.rule}; chosen on validation"
+    decision = Decision(domain.score_output, threshold.value, rule)
     return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
 
 

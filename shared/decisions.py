@@ -31,16 +31,27 @@ class Threshold:
     """A decision threshold and how it came about.
 
     Attributes:
-        value: alert when ``score >= value``; exactly a float32 number.
+        value: alert when ``score >= value``; exactly a float32 number. None where the highest of an output is taken.
         rule: one sentence saying what the threshold was chosen for.
         expected: what it did on the data it was chosen on: ``alerts`` (rows), ``alert_share``,
             and, as far as they are defined, ``precision``, ``recall``, ``alerts_per_day``,
             ``cost`` and ``cost_without_model``.
     """
 
-    value: float
+    value: float | None
     rule: str
     expected: Mapping[str, float]
+
+    @property
+    def number(self) -> float:
+        """The value where there must be one.
+
+        Raises:
+            ContractError: the highest of an output is taken, so nothing is compared with a threshold.
+        """
+        if self.value is None:
+            raise ContractError(f"This decision has no threshold (it takes {self.rule}); a number was expected.")
+        return self.value
 
     def as_json(self) -> dict[str, Any]:
         """Return ``{"value", "rule", "expected"}`` in plain Python types."""

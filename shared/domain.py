@@ -62,12 +62,14 @@ class Request:
         columns: role to the file's own column name.
         exclude: columns to leave out.
         command: what was typed, for the manifest.
+        items: a second table beside the data, where a domain takes one.
     """
 
     path: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
     command: str = ""
+    items: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -190,12 +190,11 @@ def _decision(card: Mapping[str, Any]) -> str:
         return "The file gives no decision; its outputs are used as they are."
     threshold = decision.get("threshold")
     output = escape(decision.get("output"))
+    rule = escape(decision.get("rule") or NOT_STATED)
     if threshold is None:
-        rule = f"The largest value of {output} is chosen."
-    else:
-        # All digits: a device compares with exactly this number.
-        rule = f"A value of {output} at or above {threshold!r} is a yes."
-    return f"{rule} How it was chosen: {escape(decision.get('rule') or NOT_STATED)}"
+        return f"There is no threshold; the highest of {output} is taken. The rule: {rule}"
+    # All digits: a device compares with exactly this number.
+    return f"A value of {output} at or above {threshold!r} is a yes. How it was chosen: {rule}"
 
 
 def _gate(facts: Mapping[str, Any]) -> str:

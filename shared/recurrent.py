@@ -10,17 +10,17 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("edgekit")
 class LoopGRU(keras.layers.Layer):  # type: ignore[misc]
-    """A gated recurrent unit (Cho et al. 2014, reset after the matrix product) that returns its last state.
+    """A gated recurrent unit (Cho et al. 2014, reset after the matrix product) that returns its last state, or all.
 
     The input projection stands outside the loop and the loop carries the state alone, without a TensorArray:
     Keras' own GRU needs Flex ops as soon as the batch is dynamic.
 
-    Input: float32 (batch, step, feature). Output: float32 (batch, units).
+    Input: float32 (batch, step, feature). Output: float32 (batch, units), or (batch, step, units) with ``sequences``.
     """
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, sequences: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.units = units
+        self.units, self.sequences = units, sequences
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         width = int(input_shape[-1] or 0)
@@ -33,18 +33,22 @@ class LoopGRU(keras.layers.Layer):  # type: ignore[misc]
         steps = tf.shape(projected)[0]
         state = tf.zeros_like(projected[0, :, : self.units])
 
-        def step(index: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(index: tf.Tensor, state: tf.Tensor, past: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             update, reset, fresh = tf.split(tf.gather(projected, index), 3, axis=-1)
             past_update, past_reset, past_fresh = tf.split(state @ self.recurrent + self.bias[1], 3, axis=-1)
             gate = tf.sigmoid(update + past_update)
             candidate = tf.tanh(fresh + tf.sigmoid(reset + past_reset) * past_fresh)
-            return index + 1, gate * state + (1 - gate) * candidate
+            state = gate * state + (1 - gate) * candidate
+            return index + 1, state, tf.concat([past, state[None]], axis=0) if self.sequences else past
 
-        _, state = tf.while_loop(lambda index, _: index < steps, step, (tf.constant(0), state))
-        return state
+        past = tf.zeros_like(projected[:0, :, : self.units])  # a growing concatenation needs no TensorArray
+        forms = (tf.TensorShape([]), state.shape, tf.TensorShape([None, *state.shape]))
+        started = (tf.constant(0), state, past)
+        _, state, past = tf.while_loop(lambda index, *_: index < steps, step, started, shape_invariants=forms)
+        return tf.transpose(past, [1, 0, 2]) if self.sequences else state
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
-        return input_shape[0], self.units
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:2], self.units) if self.sequences else (input_shape[0], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units}
+        return {**super().get_config(), "units": self.units, "sequences": self.sequences}

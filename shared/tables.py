@@ -112,6 +112,16 @@ def read_table(path: Path) -> RawTable:
     return RawTable(table.columns, table.source, sha256(path), tuple(notes))
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file, unpacked where it is gzipped.
+
+    Raises:
+        SourceError: the file is missing, a folder, empty, damaged or not UTF-8.
+    """
+    _require_file(path)
+    return _text_of(path)
+
+
 def _require_file(path: Path) -> None:
     try:
         size, folder = path.stat().st_size, path.is_dir()

@@ -151,6 +151,7 @@ def test_predict_with_broken_rows_writes_nothing(device_file: Path, tmp_path: Pa
         (["run", "finance_fraud", "--set", "trainng.epochs=1"], "Did you mean 'training'"),
         (["run", "finance_fraud", "--set", "training.epochs=many"], "training.epochs"),
         (["run", "finance_fraud", "--config", "nowhere.toml"], "nowhere.toml"),
+        (["run", "finance_fraud", "--items", "items.csv"], "none was given. Name it with --data PATH"),
     ],
 )
 def test_refusals(arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +170,11 @@ def test_bad_data_is_one_message_with_the_stage_and_leaves_nothing(tmp_path: Pat
     assert "'2'" in done.stderr
     assert "stage load" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_a_second_table_reaches_the_domain(tmp_path: Path) -> None:
+    arguments = ("--data", tmp_path / "a.csv", "--items", tmp_path / "b.csv", "--out", tmp_path / "run")
+    assert "reads one table" in edgekit("run", "finance_fraud", *arguments, code=2).stderr
 
 
 def test_an_existing_folder_is_refused_and_kept(tmp_path: Path) -> None:

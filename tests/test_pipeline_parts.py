@@ -207,3 +207,17 @@ def test_the_interval_follows_the_seed() -> None:
     noisy = {name: mean_statistic(rng.normal(0, 1, len(UNITS)), UNITS) for name in ("keras", "trees")}
     first, again, other = (pipeline.judge(noisy, higher_is_better=True, seed=seed) for seed in (0, 0, 1))
     assert first == again and first.difference.low != other.difference.low
+
+
+@pytest.mark.parametrize(("value", "rule"), [(0.5, "median; chosen on validation"), (None, "median")])
+def test_only_a_threshold_was_chosen_on_validation(
+    prepared: Prepared, tiny_model: Any, value: float | None, rule: str
+) -> None:
+    domain: Any = SimpleNamespace(
+        score_output="score",
+        fit=lambda *_, **__: SimpleNamespace(model=tiny_model),
+        decide=lambda *_: Threshold(value, "median", {}),
+        rivals=lambda *_, **__: {},
+    )
+    found = pipeline.learn(domain, None, prepared, pipeline.Clock(lambda line: None), seed=0)
+    assert found.decision == Decision("score", value, rule)

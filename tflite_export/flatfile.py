@@ -20,6 +20,7 @@ from ..shared.errors import DeviceFileError, ExportError
 
 IDENTIFIER = b"TFL3"
 MAX_ENTRIES = 4096  # a crafted length must not become a long loop; real files have fewer than ten
+_WORTH_SHARING = 1024  # bytes
 _ALIGNMENT = 16  # `force_align: 16` of Buffer.data in the TFLite schema; kernels read weights in place
 
 
@@ -42,6 +43,26 @@ def reading(what: str) -> Iterator[None]:
             f"Found a malformed {what} in the model file ({type(error).__name__}: {error}). "
             "Expected a whole .tflite flatbuffer. Copy the file again from where it was exported."
         ) from error
+
+
+def share_buffers(content: bytes) -> bytes:
+    """Return the model with weights that are equal byte for byte stored once."""
+    model = unpack(content)
+    first: dict[bytes, int] = {}
+    for index, buffer in enumerate(model.buffers):
+        if buffer.data is not None and len(buffer.data) >= _WORTH_SHARING:
+            first.setdefault(bytes(buffer.data), index)
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if data is not None and len(data) >= _WORTH_SHARING:
+                tensor.buffer = first[bytes(data)]
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {entry.buffer for entry in model.metadata or ()}
+    for index, buffer in enumerate(model.buffers):
+        if index not in used:
+            buffer.data = None
+    return pack(model, size_hint=len(content))
 
 
 def root(content: bytes) -> Any:

@@ -17,7 +17,8 @@ import numpy as np
 from ..shared.errors import ExportError, require
 from .calibrate import write_request
 from .convert import SavedNetwork, quiet, save, to_tflite
-from .recipes import DYNAMIC_INT4, DYNAMIC_INT8, FLOAT16, FLOAT32, STATIC_INT8, Recipe, recipe
+from .flatfile import share_buffers
+from .recipes import DYNAMIC_INT4, DYNAMIC_INT8, FLOAT16, FLOAT32, STATIC_INT8, TIED_INT8, Recipe, recipe
 from .signature import Views
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def quantize(saved: SavedNetwork, chosen: Recipe, *, calibration: Arrays | None 
         return _static_int8(saved, calibration or {})
     if chosen == DYNAMIC_INT4:
         return _dynamic_int4(to_tflite(saved))
+    if chosen == TIED_INT8:
+        return share_buffers(to_tflite(saved, adjust=_tied_int8))
     return to_tflite(saved, adjust=_ADJUSTMENTS[chosen.name])
 
 
@@ -90,6 +93,12 @@ def _dynamic_int8(converter: Any) -> None:
     # against 2.6e-3 largest error.
     tf = require("tensorflow", extra="train")
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+
+def _tied_int8(converter: Any) -> None:
+    # Lookups have one scale a table. With one a row for products, the same table would be stored twice.
+    _dynamic_int8(converter)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
 
 def _dynamic_int4(content: bytes) -> bytes:

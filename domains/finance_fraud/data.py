@@ -13,7 +13,7 @@ from ...shared.audit import Finding
 from ...shared.columns import Column
 from ...shared.contract import Table
 from ...shared.domain import Examples, Prepared, Progress, Request
-from ...shared.errors import ContractError
+from ...shared.errors import ConfigError, ContractError
 from ...shared.splits import Splits
 from ...shared.tables import RawTable, fingerprint, read_table
 from . import features, synthesis
@@ -31,9 +31,12 @@ def load(request: Request, config: FraudConfig, *, report: Progress | None = Non
     Raises:
         SourceError: the file cannot be read.
         ContractError: it breaks the contract; every problem is listed.
+        ConfigError: a second table is named.
     """
     if request.path is None:
         raise ContractError("No file was given. Name one with --data PATH.")
+    if request.items is not None:
+        raise ConfigError("--items names a second table, but finance_fraud reads one table. Leave it out.")
     raw = read_table(request.path)
     return _checked(raw, request)
 

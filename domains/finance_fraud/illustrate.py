@@ -57,11 +57,11 @@ def precision_recall(score: np.ndarray, target: np.ndarray) -> tuple[np.ndarray,
 
 
 def _alerts(score: np.ndarray, examples: Examples, threshold: Threshold, config: FraudConfig) -> Section:
-    alert = score >= threshold.value
+    alert = score >= threshold.number
     frauds = examples.target > 0
     saved, lost = money_saved(alert, examples, config.decision)
     rows: list[tuple[str, str | int | float]] = [
-        ("threshold", threshold.value),
+        ("threshold", threshold.number),
         ("alerts", int(alert.sum())),
         ("frauds among them (precision)", float(frauds[alert].mean()) if alert.any() else 0.0),
         ("frauds found (recall)", float(alert[frauds].mean())),

@@ -49,7 +49,7 @@ def decide(outputs: Arrays, validation: Examples, config: ImagingConfig) -> Oper
     scores = verdicts.nonconformity(probability, validation.target)
     distance = outputs.get(DISTANCE)
     return OperatingPoint(
-        base.value,
+        base.number,
         base.rule,
         base.expected,
         nonconformity=verdicts.conformal_limit(scores, coverage=settings.coverage),
@@ -64,7 +64,7 @@ def _label_thresholds(probability: np.ndarray, validation: Examples, target: flo
     if validation.target.ndim == 1:
         return ()
     return tuple(
-        decisions.from_sensitivity(truth, score, target=target).value if truth.any() else 0.5
+        decisions.from_sensitivity(truth, score, target=target).number if truth.any() else 0.5
         for truth, score in zip(validation.target.T, probability.T, strict=True)
     )
 

@@ -49,7 +49,7 @@ def load(request: Request, config: ReadingConfig, /, *, report: Progress) -> Sca
     Raises:
         SourceError: the path is of another kind, or files cannot be read; names the first of them.
         ContractError: the set is not laid out or labelled as it must be; all problems are listed.
-        ConfigError: columns are named where there are none.
+        ConfigError: columns are named where there are none, or a second table is.
         MissingExtraError: DICOM or NIfTI without the ``medical`` extra.
     """
     path = request.path
@@ -57,6 +57,8 @@ def load(request: Request, config: ReadingConfig, /, *, report: Progress) -> Sca
         raise ContractError("No data were given. Name them with --data PATH.")
     if request.exclude:
         raise ConfigError("--exclude is not for images: columns of a manifest that are not named are left out anyway.")
+    if request.items is not None:
+        raise ConfigError("--items names a second table, but healthcare_imaging takes none. Leave it out.")
     table = path.name.lower().endswith((*CSV_ENDINGS, *PARQUET_ENDINGS)) and not path.is_dir()
     if request.columns and not table:
         raise ConfigError(f"--columns names columns of a table, but {path} is none. Leave it out.")

@@ -19,15 +19,17 @@ DECISIONS: tuple[Decision, ...] = ("clear", "flagged", "abstained", "refused")
 
 @dataclass(frozen=True)
 class OperatingPoint(Threshold):
-    """What was chosen on validation; ``value`` is the threshold on suspicion.
+    """What was chosen on validation.
 
     Attributes:
+        value: the threshold on suspicion; always a number here.
         nonconformity: a label is plausible when 1 − its probability is at most this.
         coverage: share of images whose plausible labels hold the true one, as aimed at.
         farthest: largest distance of an image that is taken for one of this kind.
         labels: (class,) a label counts as present from this probability on; used where there can be several.
     """
 
+    value: float
     nonconformity: float
     coverage: float
     farthest: float

@@ -136,6 +136,14 @@ def test_threshold_as_json_is_plain() -> None:
     }
 
 
+def test_the_highest_of_an_output_needs_no_threshold() -> None:
+    highest = decisions.Threshold(None, "the 10 highest scores", {})
+    assert highest.as_json() == {"value": None, "rule": "the 10 highest scores", "expected": {}}
+    with pytest.raises(ContractError, match="takes the 10 highest scores"):
+        _ = highest.number
+    assert decisions.Threshold(0.5, "fixed", {}).number == 0.5
+
+
 # === float32 ===
 
 CHOICES: list[Callable[[np.ndarray, np.ndarray], decisions.Threshold]] = [
@@ -187,8 +195,8 @@ def test_no_threshold_is_cheaper(rows: list[tuple[int, float]], false_alarm: int
 
     threshold = decisions.from_costs(y_true, score, cost_false_alarm=false_alarm, cost_missed=missed)
     candidates = [*score.tolist(), 2.0]
-    assert cost(threshold.value) == threshold.expected["cost"]
-    assert cost(threshold.value) == min(cost(value) for value in candidates)
+    assert cost(threshold.number) == threshold.expected["cost"]
+    assert cost(threshold.number) == min(cost(value) for value in candidates)
 
 
 # === Calibration ===

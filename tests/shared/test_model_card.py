@@ -133,7 +133,7 @@ def test_without_a_threshold_the_largest_value_decides() -> None:
         source=SOURCE,
         card={"decision": {"output": "label", "threshold": None, "rule": "r"}},
     )
-    assert "The largest value of label is chosen. How it was chosen: r" in text
+    assert "There is no threshold; the highest of label is taken. The rule: r" in text
 
 
 def test_when_nothing_ships_the_card_says_so() -> None:

@@ -19,7 +19,7 @@ import pytest
 from edgekit.shared.columns import READERS, Column, infer_kind
 from edgekit.shared.errors import ContractError, MissingExtraError, SourceError
 from edgekit.shared.files import sha256
-from edgekit.shared.tables import RawTable, fingerprint, from_columns, read_table
+from edgekit.shared.tables import RawTable, fingerprint, from_columns, read_table, read_text
 
 CREDIT_CARDS = Path(__file__).parents[3] / "shared/data/finance/UCI_Credit_Card.csv"
 MOMENT = datetime(2018, 4, 1, 10, 0, 31, tzinfo=UTC)
@@ -468,3 +468,22 @@ def test_a_fingerprint_tells_values_names_and_places_apart() -> None:
 def test_a_fingerprint_does_not_depend_on_the_order_of_columns() -> None:
     first, second, equal = np.array([1, 2]), np.array(["".join("xy")], object), np.array(["".join("xy")], object)
     assert fingerprint({"a": first, "b": second}) == fingerprint({"b": equal, "a": first.copy()})
+
+
+@pytest.mark.parametrize("name", ["own.txt", "own.txt.gz"])
+def test_a_text_is_read_whole_and_unpacked(tmp_path: Path, name: str) -> None:
+    content = "1 2 3\r\nŁódź\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else b"\xef\xbb\xbf" + content)
+    assert read_text(tmp_path / name) == content.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "is empty"), (b"\xff\xfe", "not UTF-8"), (None, "No file at"), (b"\x1f\x8b", "cannot be")],
+)
+def test_a_text_that_is_none_is_refused(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / ("own.gz" if content == b"\x1f\x8b" else "own.txt")
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match=said):
+        read_text(path)

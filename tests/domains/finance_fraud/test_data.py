@@ -127,6 +127,11 @@ def test_a_table_is_read_without_a_word(tmp_path: Path) -> None:
     assert not said
 
 
+def test_a_second_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--items names a second table"):
+        load(tmp_path, columns(), items=tmp_path / "rows.csv")
+
+
 def test_no_file_is_said() -> None:
     with pytest.raises(ContractError, match="--data PATH"):
         data.load(Request(), CONFIG)

@@ -301,6 +301,11 @@ def test_wishes_that_mean_nothing_here_are_refused(folder: Path) -> None:
         load(Request(), Config(), report=print)
 
 
+def test_a_second_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--items names a second table"):
+        load(Request(tmp_path, items=tmp_path / "items.csv"), Config(), report=print)
+
+
 @pytest.mark.parametrize("labels", [np.zeros(4, int), np.tile([0, 1], (4, 1))])
 def test_a_set_without_a_difference_is_refused(tmp_path: Path, labels: np.ndarray) -> None:
     np.savez(tmp_path / "s.npz", train_images=noise(4, 28, 28), train_labels=labels, test_images=noise(4, 28, 28),

@@ -1,0 +1,133 @@
+"""Settings of the recommendation solution, with the reason for each default that is not obvious."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ...shared.config import Settings, TrainingSettings
+from ...tflite_export.settings import ExportSettings
+from .features import LONGEST_WINDOW, MOST_EXCLUDED, TOP
+
+
+class SyntheticSettings(Settings):
+    """Size of the synthetic shop; see ``synthesis`` for how it sells."""
+
+    shoppers: int = Field(default=600, ge=30)
+    items: int = Field(default=300, ge=20)
+    days: int = Field(default=365, ge=30)
+
+
+class DataSettings(Settings):
+    """Which rows count, and how they are split.
+
+    Attributes:
+        split: ``time`` (train on the past of the whole shop, test on what follows), ``leave_one_out`` (test on each
+            user's last row, as published figures do; other users' later rows are in train) or ``auto``: by time where
+            there are times.
+        validation_share, test_share: parts of the rows at the end, for the split by time.
+        min_user_events: users with fewer rows are left out; one row alone shows no order.
+        min_item_events: items with fewer rows are left out. 1 keeps them all: which items will turn out rare is not
+            known on the day a shop trains, and leaving them out flatters the figures.
+        repeats: what becomes of an item that a user had already: ``keep``, ``drop_consecutive`` (only where it directly
+            follows itself, as double clicks and several pieces of one purchase do) or ``drop``. Items a user had are
+            never recommended, so a repeat cannot be answered.
+        max_events_per_user: how many of a user's newest rows are kept; all if left out.
+        min_rating: rows with a lower rating do not count; those without a rating do.
+        events: kinds of event that count (values of the role ``event``); all if empty.
+    """
+
+    split: Literal["auto", "time", "leave_one_out"] = "auto"
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+    min_user_events: int = Field(default=2, ge=1)
+    min_item_events: int = Field(default=1, ge=1)
+    repeats: Literal["keep", "drop_consecutive", "drop"] = "drop_consecutive"
+    max_events_per_user: int | None = Field(default=None, ge=2)
+    min_rating: float | None = None
+    events: tuple[str, ...] = ()
+
+
+class ModelSettings(Settings):
+    """Which network, and its size; see ``model`` for what was compared.
+
+    Attributes:
+        kind: ``transformer`` (causal self-attention) or ``gru``.
+        window: newest items of a user that the network sees.
+        width: numbers an item is described by.
+        blocks: layers of attention or of recurrence.
+        heads: of attention; ``width`` must be a multiple.
+        dropout: high, because most items are seen a few times only.
+        attributes: whether what the items table says goes into the description of an item.
+        excluded: places for items that must not be recommended, beside those in the window; long histories need them.
+    """
+
+    kind: Literal["transformer", "gru"] = "transformer"
+    window: int = Field(default=50, ge=2, le=LONGEST_WINDOW)
+    width: int = Field(default=64, ge=4, le=1024)
+    blocks: int = Field(default=2, ge=1, le=16)
+    heads: int = Field(default=2, ge=1, le=16)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    attributes: bool = True
+    excluded: int = Field(default=256, ge=1, le=MOST_EXCLUDED)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> ModelSettings:
+        if self.kind == "transformer" and self.width % self.heads:
+            raise ValueError(f"model.width ({self.width}) must be a multiple of model.heads ({self.heads})")
+        return self
+
+
+class RetailTrainingSettings(TrainingSettings):
+    """How the network is fitted.
+
+    Attributes:
+        patience: epochs; validation figures of rankings are noisy, so it is longer than elsewhere.
+        batch_size: steps of histories that a batch holds, about.
+        average: momentum of the running average of the weights, by step.
+        loss: ``full`` (cross-entropy over all items) or ``sampled`` (over the target and some negatives).
+        negatives: items drawn for ``sampled``, shared by a batch.
+    """
+
+    epochs: int = Field(default=60, ge=1)
+    patience: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=1280, ge=16)
+    average: float = Field(default=0.99, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    loss: Literal["full", "sampled"] = "sampled"
+    negatives: int = Field(default=1024, ge=1)
+
+
+class DecisionSettings(Settings):
+    """What a shopper is shown.
+
+    Attributes:
+        k: how many items; published figures mostly use 10.
+    """
+
+    k: int = Field(default=10, ge=1, le=TOP)
+
+
+class RetailExportSettings(ExportSettings):
+    """As everywhere, but with one item table for lookups and scores in 8 bits."""
+
+    recipes: tuple[str, ...] = Field(default=("float32", "float16", "dynamic_int8", "tied_int8"), min_length=1)
+
+
+class RetailConfig(Settings):
+    """All settings of a run of ``retail_recommendation``."""
+
+    synthetic: SyntheticSettings = SyntheticSettings()
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    training: RetailTrainingSettings = RetailTrainingSettings()
+    decision: DecisionSettings = DecisionSettings()
+    export: RetailExportSettings = RetailExportSettings()
+
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> RetailConfig:
+        if self.data.validation_share + self.data.test_share >= 0.8:
+            raise ValueError("data.validation_share and data.test_share together leave too little to train on")
+        return self

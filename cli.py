@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,9 +115,7 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     data: Annotated[Path | None, typer.Option(help="Your file; without it, synthetic data.")] = None,
     columns: Columns = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="NAME …", help="Columns to leave out.")] = None,
-    items: Annotated[
-        Path | None, typer.Option(help="A second table that describes the items, where a domain takes one.")
-    ] = None,
+    items: Annotated[Path | None, typer.Option(help="A second table, which describes the items.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings as TOML.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE …", help="Change a setting.")
@@ -167,6 +166,7 @@ def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
     history: Annotated[Path | None, typer.Option(help="Earlier rows that the windows shall see.")] = None,
     columns: Columns = None,
     heatmap: Annotated[Path | None, typer.Option(help="Folder for images of where the network looked.")] = None,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="How many items are recommended; 10 if left out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out and --heatmap name.")] = False,
 ) -> None:
     """Score new data with a device file. Needs no TensorFlow."""
@@ -176,10 +176,9 @@ def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
     for option, place in (("--out", out_), ("--heatmap", heatmap)):
         if place and place.exists() and not overwrite:
             raise RunError(f"{place} exists already. Nothing was changed. Choose another {option}, or add --overwrite.")
-    name = load_model(file).card.domain
-    counts = registry.device(name).predict_file(
-        file, data, out=out_, history=history, columns=_roles(columns), heatmap=heatmap
-    )
+    read = registry.device(load_model(file).card.domain).predict_file
+    given = {"history": history, "columns": _roles(columns) or None, "heatmap": heatmap, "k": k}
+    counts = read(file, data, out=out_, **_offered(read, {name: value for name, value in given.items() if value}))
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     out.print(f"{told}: {escape(str(out_))}", soft_wrap=True)
 
@@ -223,6 +222,14 @@ def bench(
         f"{speed.calls:,} calls, batch 1, one thread: median {speed.median_ms:.3f} ms, p95 {speed.p95_ms:.3f} ms; "
         f"memory {memory(file).added_bytes / 1e6:.1f} MB; size {model.content_bytes:,} bytes"
     )
+
+
+def _offered(read: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options, which not every domain has."""
+    unknown = [name for name in given if name not in signature(read).parameters]
+    if unknown:
+        raise ConfigError(f"--{unknown[0]} is no option for a file of this domain. Leave it out.")
+    return given
 
 
 def _roles(columns: list[str] | None) -> dict[str, str]:

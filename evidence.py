@@ -141,8 +141,8 @@ def compose(evidence: Evidence) -> Report:
 
 
 def summary(report: Report) -> Report:
-    """Return what ends a run in the terminal: the verdict, the table of predictors and the gate's ladder."""
-    return replace(report, sections=report.sections[:2])
+    """Return what ends a run in the terminal: the verdict, the predictors, the gate's ladder, what a domain adds."""
+    return replace(report, sections=tuple(section for section in report.sections if section.brief))
 
 
 def write(folder: RunFolder, report: Report, evidence: Evidence) -> None:
@@ -237,7 +237,8 @@ def _metrics(evidence: Evidence) -> Section:
         f"{primary} on test, with intervals.",
         "; ".join(f"{name} {format_value(value)}" for name, value in values.items()),
     )
-    return Section("The network and its rivals", (table, figure), note=f"Split: {evidence.material.splits.rule}.")
+    note = f"Split: {evidence.material.splits.rule}."
+    return Section("The network and its rivals", (table, figure), note, brief=True)
 
 
 def _figures_table(figures: Mapping[str, Figures], shown: Sequence[str], names: Sequence[str]) -> Table:
@@ -280,7 +281,8 @@ def _ladder(evidence: Evidence) -> Section:
                 "good" if check.passed else "bad",
             )
         )
-    return Section("The gate", tuple(blocks), note="Sizes are before the card and the golden vectors are added.")
+    note = "Sizes are before the card and the golden vectors are added."
+    return Section("The gate", tuple(blocks), note, brief=True)
 
 
 def _rung_row(rung: Rung) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, summary, write
@@ -103,7 +104,7 @@ def learn(
     with clock.stage("fit"):
         fitted = domain.fit(prepared, config, seed=seed, report=clock.say, log=log)
     with clock.stage("decide"):
-        network = predictor(fitted.model)
+        network = predictor(_measured_part(fitted.model, domain))
         answers = network(prepared.validation.inputs)
         threshold = domain.decide(answers, prepared.validation, config)
         clock.say(threshold.rule)
@@ -112,6 +113,12 @@ def learn(
     rule = threshold.rule if threshold.value is None else f"{threshold.rule}; chosen on validation"
     decision = Decision(domain.score_output, threshold.value, rule)
     return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
+
+
+def _measured_part(model: keras.Model, domain: Domain) -> keras.Model:
+    """Return the network without the outputs that are too large to be kept for every example."""
+    kept = {name: output for name, output in model.output.items() if name not in domain.unmeasured}
+    return model if len(kept) == len(model.output) else keras.Model(model.input, kept)
 
 
 def export_ladder(
@@ -160,12 +167,13 @@ def measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, exp
 
 
 def _every_signature(engine: Engine, domain: Domain) -> Predictor:
-    """Return a predictor that answers with all outputs of the network, as the Keras model does."""
+    """Return a predictor that answers with all measured outputs of the network, as the Keras model does."""
 
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         answers = engine.predict(inputs)
-        for view in domain.views:
-            answers |= engine.run(view, inputs)
+        for view, names in domain.views.items():
+            if not set(names) <= set(domain.unmeasured):
+                answers |= engine.run(view, inputs)
         return answers
 
     return predict

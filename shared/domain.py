@@ -210,6 +210,7 @@ class Domain:
         higher_is_better: direction of ``primary_metric``.
         score_output: the model output that ``decide`` compares with the threshold.
         views: signature name to model outputs that are had under that name, instead of under ``predict``.
+        unmeasured: model outputs that are too large to be kept for every example, and that no metric needs.
         guards: further metrics, and by how much a device file may change each against Keras on validation.
     """
 
@@ -235,4 +236,5 @@ class Domain:
     calibration: Calibration
     illustrate: Illustrate
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unmeasured: tuple[str, ...] = ()
     guards: Mapping[str, float] = field(default_factory=dict)

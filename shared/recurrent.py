@@ -39,12 +39,12 @@ class LoopGRU(keras.layers.Layer):  # type: ignore[misc]
             gate = tf.sigmoid(update + past_update)
             candidate = tf.tanh(fresh + tf.sigmoid(reset + past_reset) * past_fresh)
             state = gate * state + (1 - gate) * candidate
-            return index + 1, state, tf.concat([past, state[None]], axis=0) if self.sequences else past
+            if self.sequences:  # added where it belongs: a growing tensor does not run in a file of fixed batch
+                past += tf.one_hot(index, steps)[:, None, None] * state[None]
+            return index + 1, state, past
 
-        past = tf.zeros_like(projected[:0, :, : self.units])  # a growing concatenation needs no TensorArray
-        forms = (tf.TensorShape([]), state.shape, tf.TensorShape([None, *state.shape]))
-        started = (tf.constant(0), state, past)
-        _, state, past = tf.while_loop(lambda index, *_: index < steps, step, started, shape_invariants=forms)
+        past = tf.zeros_like(projected[:, :, : self.units]) if self.sequences else tf.constant(0.0)
+        _, state, past = tf.while_loop(lambda index, *_: index < steps, step, (tf.constant(0), state, past))
         return tf.transpose(past, [1, 0, 2]) if self.sequences else state
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

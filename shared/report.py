@@ -124,11 +124,12 @@ Block: TypeAlias = Text | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the report; ``note`` is small print under its blocks."""
+    """A titled part of the report; ``note`` is small print under its blocks, ``brief`` what ends a run also shows."""
 
     title: str
     blocks: tuple[Block, ...]
     note: str = ""
+    brief: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ class Parity:
     """Difference of two predictors on the same examples.
 
     Attributes:
-        max_abs_error: largest absolute difference over all outputs; infinite where one is NaN
-            alone.
-        mean_abs_error: mean absolute difference over all values.
+        max_abs_error: largest absolute difference over all outputs of real numbers; infinite where one is NaN
+            alone. Codes have no distance: where they differ, the decision does.
+        mean_abs_error: mean absolute difference over all values of these.
         decision_flips: examples that are decided differently.
         n: number of examples.
         by_output: the largest absolute difference of each output.
@@ -59,7 +59,8 @@ def compare_outputs(reference: Arrays, device: Arrays, *, decision: Decision | N
     if sorted(reference) != sorted(device):
         raise ExportError(f"Found outputs {sorted(device)}, expected {sorted(reference)}. Name the model's outputs.")
     errors = {name: absolute_error(reference[name], device[name], name=name) for name in sorted(reference)}
-    values = np.concatenate([error.ravel() for error in errors.values()])
+    real = [error.ravel() for name, error in errors.items() if not _holds_codes(reference[name])]
+    values = np.concatenate([np.empty(0), *real])
     flips = decided_differently(reference, device, decision=decision)
     return Parity(
         float(values.max(initial=0.0)),
@@ -92,16 +93,37 @@ def absolute_error(reference: np.ndarray, device: np.ndarray, *, name: str) -> n
 def decided_differently(reference: Arrays, device: Arrays, *, decision: Decision | None) -> np.ndarray:
     """Return bool (example,): whether the two sets of outputs lead to different decisions.
 
-    Without a decision rule only integer outputs decide (codes, ranks); they must be equal.
+    Integer outputs hold codes, of which the first is what is chosen (of a ranking: the best).
     """
     differ = np.zeros(len(next(iter(reference.values()))), bool)
     for name, values in reference.items():
-        if np.issubdtype(values.dtype, np.integer):
-            differ |= _any_by_example(values != device[name])
+        if _holds_codes(values):
+            differ |= (values != device[name]).reshape(len(differ), -1)[:, 0]
     if decision is not None:
         decided = [_decided(outputs[decision.output], decision) for outputs in (reference, device)]
         differ |= _any_by_example(decided[0] != decided[1])
     return differ
+
+
+def same_ranking(recorded: np.ndarray, found: np.ndarray, scores: np.ndarray, *, allowed: float) -> bool:
+    """Tell whether two rankings differ only in places whose scores are too close to tell apart.
+
+    Args:
+        recorded: int (example, place) codes, the highest score first.
+        found: the same from elsewhere.
+        scores: float (example, place) of the recorded codes.
+        allowed: how far scores may be apart that change places; what falls off the end counts as its last place.
+    """
+    for row, place in np.argwhere(recorded != found).tolist():
+        before = np.flatnonzero(recorded[row] == found[row, place])
+        was = scores[row, before[0] if len(before) else -1]
+        if not abs(was - scores[row, place]) <= allowed or np.count_nonzero(found[row] == found[row, place]) > 1:
+            return False
+    return True
+
+
+def _holds_codes(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.integer))
 
 
 def _decided(values: np.ndarray, decision: Decision) -> np.ndarray:

@@ -54,6 +54,18 @@ def verify(source: str | Path | bytes) -> Verification:
     return replay(load_model(source))
 
 
+def require_domain(model: DeviceModel, domain: str) -> None:
+    """Accept a file of one domain.
+
+    Raises:
+        DeviceFileError: the file is of another.
+    """
+    if model.card.domain != domain:
+        raise DeviceFileError(
+            f"Found a model of {model.card.domain!r}, expected {domain!r}. Use the API of its own domain."
+        )
+
+
 class DeviceModel:
     """A checked device file, ready to run. Not safe to share between threads: load one per thread.
 

@@ -7,8 +7,6 @@ scorer.confirm(alert, fraud=True)            # once it is known; works behind th
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +18,10 @@ import numpy as np
 from ...shared.columns import Column, absent_cells
 from ...shared.contract import Table, feature_column
 from ...shared.errors import ConfigError, ContractError, DeviceFileError, nearest
-from ...shared.files import write_json, write_text
+from ...shared.files import write_json
+from ...shared.spreadsheet import write_csv
 from ...shared.tables import RawTable, from_columns, read_table
-from ...tflite_export.runtime import DeviceModel, load_model
+from ...tflite_export.runtime import DeviceModel, load_model, require_domain
 from . import features
 from .contract import CONTRACT
 from .explain import Reason, explain
@@ -173,7 +172,6 @@ def predict_file(
     out: Path,
     history: Path | None = None,
     columns: Mapping[str, str] | None = None,
-    heatmap: Path | None = None,
 ) -> dict[str, int]:
     """Score a file of transactions into a CSV with row, probability, flagged and the strongest reason.
 
@@ -183,7 +181,6 @@ def predict_file(
         out: CSV to write, atomically; one line a row of ``data``, in its order.
         history: earlier transactions for the windows to see.
         columns: role to own column name, where it differs from the training file.
-        heatmap: for domains of images.
 
     Returns:
         Number of rows, and of those flagged.
@@ -191,11 +188,8 @@ def predict_file(
     Raises:
         EdgekitError: any of the files is refused.
     """
-    if heatmap or len(data) != 1:
-        raise ConfigError(
-            f"Found {len(data)} files{' and --heatmap' if heatmap else ''}; a model of tables scores one file and "
-            "draws nothing. Run it once for each file."
-        )
+    if len(data) != 1:
+        raise ConfigError(f"Found {len(data)} files; a model of tables scores one. Run it once for each file.")
     (table,) = data
     scorer = FraudScorer(model)
     scorer._mapping = {**scorer._mapping, **(columns or {})}
@@ -206,20 +200,13 @@ def predict_file(
     inputs = scorer.inputs(rows, history=earlier)
     probability = scorer.model.predict(inputs)["probability"].reshape(-1)
     flagged = probability >= scorer.threshold
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "probability", "flagged", "reason"])
+    lines = []
     for row, (value, alarm) in enumerate(zip(probability, flagged, strict=True)):
         strongest = scorer.reasons(inputs, row)[:1] if alarm else ()
         reason = "".join(item.text for item in strongest if item.contribution > 0)
-        writer.writerow([row + 1, f"{value:.6f}", int(alarm), _plain(reason)])
-    write_text(out, text.getvalue())
+        lines.append((row + 1, float(value), int(alarm), reason))
+    write_csv(out, ("row", "probability", "flagged", "reason"), lines)
     return {"rows": len(probability), "flagged": int(flagged.sum())}
-
-
-def _plain(text: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 @dataclass(frozen=True)
@@ -233,8 +220,7 @@ class _Settings:
 
 def _settings(model: DeviceModel) -> _Settings:
     card = model.card
-    if card.domain != NAME:
-        raise DeviceFileError(f"This is a file of the domain {card.domain!r}, expected {NAME!r}. Use its own API.")
+    require_domain(model, NAME)
     try:
         stored, decision = card.settings, card.decision
         plan = Plan(

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ...shared.config import Settings, TrainingSettings
 from ...tflite_export.recipes import DEFAULT_LADDER
 from ...tflite_export.settings import ExportSettings
+
+SMALLEST_EDGE = 28
+
+
+def _zero_or_large_enough(edge: int) -> int:
+    if 0 < edge < SMALLEST_EDGE:
+        raise ValueError(f"0, or at least {SMALLEST_EDGE} pixels: less shows nothing")
+    return edge
+
+
+Edge = Annotated[int, Field(ge=0, le=512), AfterValidator(_zero_or_large_enough)]
 
 
 class SyntheticSettings(Settings):
@@ -39,7 +50,7 @@ class DataSettings(Settings):
         show_images: whether the report shows test images under their heat maps.
     """
 
-    size: int = Field(default=0, ge=0, le=512)
+    size: Edge = 0
     fit: Literal["auto", "pad", "crop"] = "auto"
     colour: Literal["auto", "grey", "rgb"] = "auto"
     axis: Literal[0, 1, 2] = 2
@@ -65,7 +76,7 @@ class ModelSettings(Settings):
     """
 
     kind: Literal["compact", "backbone"] = "compact"
-    size: int = Field(default=0, ge=0, le=512)
+    size: Edge = 0
     width: int = Field(default=96, ge=4, le=1024)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     backbone: Literal["MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0"] = "MobileNetV3Small"

@@ -5,7 +5,6 @@ Numpy and pillow only; pydicom when a DICOM file is read, nibabel when a volume 
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ...shared.errors import ConfigError, ContractError, DeviceFileError, EdgekitError, RunError
-from ...shared.files import write_bytes, write_text
-from ...tflite_export.runtime import DeviceModel, load_model
+from ...shared.errors import ContractError, DeviceFileError, EdgekitError, RunError
+from ...shared.files import write_bytes
+from ...shared.spreadsheet import write_csv
+from ...tflite_export.runtime import DeviceModel, load_model, require_domain
 from . import verdicts
 from .features import Plan, to_canvas
 from .reading import IMAGE_SUFFIXES, is_image, read_scan
@@ -24,6 +24,7 @@ from .verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, Decision, Operatin
 
 NAME = "healthcare_imaging"
 EXPLAIN = "explain"
+COLUMNS = ("file", "frame", "label", "probability", "suspicion", "decision", "plausible", "distance")
 HOT = np.array([255, 60, 0], dtype=np.float32)  # colour of the heat map over the image
 MAX_COVER = 0.6  # the image stays visible under the hottest spot
 
@@ -75,10 +76,7 @@ class Triage:
             DeviceFileError: the file is damaged, or not one of this domain.
         """
         self.model: DeviceModel = load_model(Path(path), threads=threads)
-        if self.model.card.domain != NAME:
-            raise DeviceFileError(
-                f"{path} is a model of {self.model.card.domain!r}, expected {NAME!r}. Use the API of its own domain."
-            )
+        require_domain(self.model, NAME)
         self.plan, self.point = _settings(self.model)
 
     def read(self, image: str | Path | np.ndarray, *, frame: int | None = None) -> Finding:
@@ -192,23 +190,13 @@ def spread_heat(heat: np.ndarray, shape: tuple[int, ...], *, fit: str) -> np.nda
     return spread
 
 
-def predict_file(
-    model: Path,
-    data: Sequence[Path],
-    *,
-    out: Path,
-    history: Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    heatmap: Path | None = None,
-) -> dict[str, int]:
+def predict_file(model: Path, data: Sequence[Path], *, out: Path, heatmap: Path | None = None) -> dict[str, int]:
     """Read image files into a CSV with one line an image, and heat maps over the images if a folder is given.
 
     Args:
         model: the device file.
         data: image files, or folders of them.
         out: CSV to write, atomically, once every file could be read.
-        history: for domains of tables.
-        columns: for domains of tables.
         heatmap: folder for one PNG an image.
 
     Returns:
@@ -217,14 +205,10 @@ def predict_file(
     Raises:
         EdgekitError: any of the files is refused; all of them are named.
     """
-    if history or columns:
-        raise ConfigError("--history and --columns speak of tables; a model of images reads image files only.")
     triage = Triage(model)
     pictures = dict[str, bytes]()
-    text, problems = io.StringIO(), list[str]()
+    lines, problems = list[tuple[str | float, ...]](), list[str]()
     counts = {"images": 0, **dict.fromkeys(("flagged", "clear", "abstained", "refused"), 0)}
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "frame", "label", "probability", "suspicion", "decision", "plausible", "distance"])
     for number, path in enumerate(_files(data), start=1):
         try:
             findings = list(triage.read_all(path))
@@ -232,7 +216,7 @@ def predict_file(
             problems.append(str(error))
             continue
         for frame, finding in findings:
-            writer.writerow([_plain(str(path)), frame, *_cells(finding)])
+            lines.append((str(path), frame, *_cells(finding)))
             counts["images"] += 1
             counts[finding.decision] += 1
             if heatmap:
@@ -241,7 +225,7 @@ def predict_file(
         raise ContractError("Nothing was written, because not every file could be read:\n" + "\n".join(problems))
     if heatmap:
         _write_pictures(heatmap, pictures)
-    write_text(out, text.getvalue())
+    write_csv(out, COLUMNS, lines)
     return counts
 
 
@@ -297,15 +281,9 @@ def _files(data: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _cells(finding: Finding) -> list[str]:
-    return [
-        _plain(finding.label),
-        f"{finding.probability:.6f}",
-        f"{finding.suspicion:.6f}",
-        finding.decision,
-        _plain("|".join(finding.plausible)),
-        f"{finding.distance:.3f}",
-    ]
+def _cells(finding: Finding) -> tuple[str | float, ...]:
+    plausible = "|".join(finding.plausible)
+    return finding.label, finding.probability, finding.suspicion, finding.decision, plausible, finding.distance
 
 
 def _write_pictures(folder: Path, pictures: Mapping[str, bytes]) -> None:
@@ -323,9 +301,3 @@ def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula, and a line break in a file's name from ending the line."""
-    safe = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
-    return safe.replace("\r", " ").replace("\n", " ")

@@ -98,11 +98,6 @@ def _is_name(name: Any) -> bool:
     return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
-def inputs(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Return uint8 (image, size, size, channel) canvases under the name of the model's input."""
-    return {"image": images}
-
-
 def to_canvas(frame: np.ndarray, *, size: int, channels: int, fit: str) -> np.ndarray:
     """Bring a frame to the size and channels of the model.
 

@@ -1,7 +1,7 @@
 """The imaging networks: functional Keras graphs from uint8 levels to probabilities, doubt and heat maps.
 
 Compared on training and validation images of PneumoniaMNIST, whose test images differ in kind. Validation saturates
-(area under the curve .998 and more for everything), so those 500 images were held out of training whose acquisition
+(area under the curve .99 and more for everything), so those 500 images were held out of training whose acquisition
 (levels, sharpness, borders) contradicts their class the most; on these, by area under the curve, one seed, differences
 below .01 being noise:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +132,26 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:MOST_NAMED])) + more
 
 
+def new_items(catalogue: Catalogue | None, had: Collection[str], choice: str) -> tuple[tuple[str, ...], list[str]]:
+    """Return the items that nobody had and of which the table says something, and what to tell of them.
+
+    Args:
+        catalogue: the items table, if there is one.
+        had: identifiers in the interactions, counting or not.
+        choice: ``data.new_items``.
+    """
+    if catalogue is None or choice == "leave_out":
+        return (), []
+    new = tuple(name for name, row in catalogue.row_of.items() if name not in had and _values(catalogue, row))
+    if choice == "auto" and len(new) > len(had):
+        return (), [
+            f"{len(new):,} items of {catalogue.source} occur in no row and are left out, for they outnumber those that "
+            "do; data.new_items = include takes them in"
+        ]
+    told = f"{len(new):,} items of {catalogue.source} occur in no row and are recommended by their attributes"
+    return new, [told] if new else []
+
+
 # === Attributes ===
 
 
@@ -162,7 +182,7 @@ def _strangers(catalogue: Catalogue, rows: Sequence[int], known: int) -> list[st
     never, without = len(catalogue.row_of) - known, len(rows) - known
     notes = []
     if never:
-        notes.append(f"{never:,} items of {catalogue.source} never occur in the rows that count and are left out")
+        notes.append(f"{never:,} items of {catalogue.source} are left out: none of the rows that count has them")
     if without:
         notes.append(f"{without:,} of {len(rows):,} items have no row in {catalogue.source}: no title, no attributes")
     return notes

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...shared.contract import Table
 from ...shared.errors import ConfigError, ContractError, nearest
-from .catalogue import Catalogue, describe_items
+from .catalogue import Catalogue, describe_items, new_items
 from .config import DataSettings
 from .log import Log
 
@@ -59,7 +59,8 @@ def make_log(table: Table, settings: DataSettings, *, catalogue: Catalogue | Non
         rows, said = step(rows, settings)
         notes += said
     _require_enough(rows, table, notes)
-    return _log(rows, items, table, catalogue, notes)
+    new, said = new_items(catalogue, set(table.columns["item"]), settings.new_items)
+    return _log(rows, items, new, table, catalogue, notes + said)
 
 
 # === Rows that count ===
@@ -227,10 +228,17 @@ def _require_enough(rows: _Rows, table: Table, notes: list[str]) -> None:
         )
 
 
-def _log(rows: _Rows, items: tuple[str, ...], table: Table, catalogue: Catalogue | None, notes: list[str]) -> Log:
+def _log(
+    rows: _Rows,
+    items: tuple[str, ...],
+    new: tuple[str, ...],
+    table: Table,
+    catalogue: Catalogue | None,
+    notes: list[str],
+) -> Log:
     user = np.unique(rows.user, return_inverse=True)[1].astype(np.int64)
     present, item = np.unique(rows.item, return_inverse=True)
-    own = tuple(items[code] for code in present)
+    own = tuple(items[code] for code in present) + new
     described = describe_items(catalogue, own)
     timed = rows.time is not None
     return Log(

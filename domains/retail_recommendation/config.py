@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...shared.config import Settings, TrainingSettings
 from ...tflite_export.settings import ExportSettings
@@ -36,6 +37,8 @@ class DataSettings(Settings):
         max_events_per_user: how many of a user's newest rows are kept; all if left out.
         min_rating: rows with a lower rating do not count; those without a rating do.
         events: kinds of event that count (values of the role ``event``); all if empty.
+        new_items: what becomes of items that are in the items table only: ``include`` recommends them by their
+            attributes, ``auto`` does so unless they outnumber the items that were had.
     """
 
     split: Literal["auto", "time", "leave_one_out"] = "auto"
@@ -47,6 +50,7 @@ class DataSettings(Settings):
     max_events_per_user: int | None = Field(default=None, ge=2)
     min_rating: float | None = None
     events: tuple[str, ...] = ()
+    new_items: Literal["auto", "include", "leave_out"] = "auto"
 
 
 class ModelSettings(Settings):
@@ -65,10 +69,10 @@ class ModelSettings(Settings):
 
     kind: Literal["transformer", "gru"] = "transformer"
     window: int = Field(default=50, ge=2, le=LONGEST_WINDOW)
-    width: int = Field(default=64, ge=4, le=1024)
+    width: int = Field(default=96, ge=4, le=1024)
     blocks: int = Field(default=2, ge=1, le=16)
     heads: int = Field(default=2, ge=1, le=16)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.5, ge=0, lt=1)
     attributes: bool = True
     excluded: int = Field(default=256, ge=1, le=MOST_EXCLUDED)
 
@@ -83,21 +87,33 @@ class RetailTrainingSettings(TrainingSettings):
     """How the network is fitted.
 
     Attributes:
-        patience: epochs; validation figures of rankings are noisy, so it is longer than elsewhere.
-        batch_size: steps of histories that a batch holds, about.
+        patience: epochs without a better figure on validation after which it stops.
+        batch_size: targets that a batch holds, about; 0 divides an epoch into a hundred batches of 64 to 1,280.
         average: momentum of the running average of the weights, by step.
-        loss: ``full`` (cross-entropy over all items) or ``sampled`` (over the target and some negatives).
+        loss: ``full`` (cross-entropy over all items), ``sampled`` (over the target and some negatives) or ``auto``:
+            full for small catalogues.
         negatives: items drawn for ``sampled``, shared by a batch.
+        next_weights: how much the next item, the one after it and so on count as what was asked for.
+        hidden_items: how often an item that has attributes is described by these alone.
     """
 
-    epochs: int = Field(default=60, ge=1)
+    epochs: int = Field(default=20, ge=1)
     patience: int = Field(default=8, ge=1)
-    batch_size: int = Field(default=1280, ge=16)
+    batch_size: int = Field(default=0, ge=0)
     average: float = Field(default=0.99, ge=0, lt=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=6e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    loss: Literal["full", "sampled"] = "sampled"
+    loss: Literal["auto", "full", "sampled"] = "auto"
     negatives: int = Field(default=1024, ge=1)
+    next_weights: tuple[float, ...] = Field(default=(1.0, 0.5, 0.25), min_length=1, max_length=20)
+    hidden_items: float = Field(default=0.1, ge=0, lt=1)
+
+    @field_validator("next_weights")
+    @classmethod
+    def _the_next_counts(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if weights[0] <= 0 or min(weights) < 0 or not all(map(math.isfinite, weights)):
+            raise ValueError("the first weight must be above 0, the others 0 or more")
+        return weights
 
 
 class DecisionSettings(Settings):

@@ -12,12 +12,13 @@ from ...shared.errors import ConfigError, ContractError
 from ...shared.splits import BY_TIME, MIN_ROWS, Splits
 from . import audit as checks
 from .config import RetailConfig
-from .features import Plan
+from .features import PADDING, Plan
 from .log import Log
-from .sequences import Sequences, group, newest, older, training_windows
+from .sequences import NO_ROW, Sequences, group, newest, older, training_windows
 
 LEAVE_ONE_OUT = "leave one out"
 """How the rule of such a split begins."""
+SECONDS_A_DAY = 86_400
 LEAST_ROWS = 3
 """A user's rows, one for each part of a leave-one-out split."""
 
@@ -86,13 +87,12 @@ def prepare(log: Log, splits: Splits, config: RetailConfig) -> Prepared:
         Validation and test have one example a row: inputs as in ``features.inputs``, made of the user's rows before
         it, whichever part they are in; target int32 (example,); context ``unit`` (user), ``length`` (rows before),
         ``cold_item`` (never in train), ``cold_user`` (no row in train) and ``repeat`` (the user had the item before).
-        Train has one example a window of a user's rows, target int32 (example, window) as in
-        ``sequences.training_windows``, context ``unit``.
+        Train has one example a window of a user's rows, target int32 (example, window) the item that follows each,
+        0 where there is none; context ``unit`` and ``age_days`` float32 (example, window), how long before the newest
+        row of train that was, NaN where there are no times.
     """
     sequences, plan = group(log), make_plan(log, config)
-    history, target, unit = training_windows(sequences, splits.train, window=plan.window)
-    nothing = np.broadcast_to(np.zeros(1, dtype=np.int32), (len(history), plan.excluded))
-    train = Examples({"history": history, "exclude": nothing}, target, {"unit": unit})
+    train = _train(log, sequences, splits.train, plan)
     known_items = np.zeros(log.num_items + 1, dtype=bool)
     known_items[log.item[splits.train]] = True
     known_users = np.zeros(log.num_users, dtype=bool)
@@ -102,6 +102,15 @@ def prepare(log: Log, splits: Splits, config: RetailConfig) -> Prepared:
         for rows in (splits.validation, splits.test)
     )
     return Prepared(plan, train, validation, test, _limits(log))
+
+
+def _train(log: Log, sequences: Sequences, rows: np.ndarray, plan: Plan) -> Examples:
+    history, follows, unit = training_windows(sequences, rows, window=plan.window)
+    target = np.where(follows == NO_ROW, PADDING, log.item[follows]).astype(np.int32)
+    age = (log.time[rows].max() - log.time[follows]) / SECONDS_A_DAY if log.timed else np.full(target.shape, np.nan)
+    nothing = np.broadcast_to(np.zeros(1, dtype=np.int32), (len(history), plan.excluded))
+    context = {"unit": unit, "age_days": np.where(target == PADDING, np.nan, age).astype(np.float32)}
+    return Examples({"history": history, "exclude": nothing}, target, context)
 
 
 def _examples(

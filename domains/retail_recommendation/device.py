@@ -8,8 +8,6 @@ for found in recommender.recommend(k=10).items:
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +18,18 @@ import numpy as np
 
 from ...shared.columns import Reading, absent_cells, read_identifier, read_timestamp
 from ...shared.errors import ConfigError, ContractError, DeviceFileError, SourceError, choose, nearest
-from ...shared.files import write_json, write_text
+from ...shared.files import write_json
+from ...shared.spreadsheet import write_csv
 from ...shared.tables import RawTable, read_table
-from ...tflite_export.runtime import DeviceModel, load_model
+from ...tflite_export.runtime import DeviceModel, load_model, require_domain
 from . import features
 from .features import Plan
+from .sequence_text import read_sequences
 
 NAME = "retail_recommendation"
 ITEMS, SCORES, ALL_SCORES = "items", "scores", "all_scores"
 SCORE = "score"
 """The signature that scores every item; ``predict`` answers with the highest only."""
-NO_ITEM = -1e8
-"""Scores below this stand for items that are left out."""
 MAX_REASONS = 3
 
 
@@ -89,10 +87,7 @@ class Recommender:
             DeviceFileError: the file is damaged, or not one of this domain.
         """
         self.model: DeviceModel = load_model(Path(source), threads=threads)
-        if self.model.card.domain != NAME:
-            raise DeviceFileError(
-                f"{source} is a model of {self.model.card.domain!r}, expected {NAME!r}. Use the API of its own domain."
-            )
+        require_domain(self.model, NAME)
         self.plan = _plan(self.model)
         self.history: list[str] = []
         self._attributes = self.plan.attribute_matrix()
@@ -216,15 +211,8 @@ class Recommender:
             raise ContractError(f"Found k = {k}, expected 1 to {len(self.plan.items):,}, the size of the catalogue.")
 
 
-def predict_file(  # noqa: PLR0913  # what the command line offers
-    model: Path,
-    data: Sequence[Path],
-    *,
-    out: Path,
-    history: Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    heatmap: Path | None = None,
-    k: int = 10,
+def predict_file(
+    model: Path, data: Sequence[Path], *, out: Path, columns: Mapping[str, str] | None = None, k: int = 10
 ) -> dict[str, int]:
     """Recommend for the histories of a file: user, rank, item, title, score, why, one line a recommendation.
 
@@ -232,9 +220,7 @@ def predict_file(  # noqa: PLR0913  # what the command line offers
         model: the device file.
         data: one table with the columns user and item (and timestamp), or lines of ``user item item …``.
         out: CSV to write, atomically.
-        history: for domains whose windows see earlier rows.
         columns: role to own column name.
-        heatmap: for domains of images.
         k: items a user.
 
     Returns:
@@ -243,23 +229,18 @@ def predict_file(  # noqa: PLR0913  # what the command line offers
     Raises:
         EdgekitError: the file is refused.
     """
-    if heatmap or history or len(data) != 1:
-        raise ConfigError("Recommendations take one file of histories, and neither --history nor --heatmap.")
+    if len(data) != 1:
+        raise ConfigError(f"Found {len(data)} files; a recommender takes one of histories. Run it once for each file.")
     recommender = Recommender(model)
-    text, users, lines, unknown = io.StringIO(), 0, 0, set[str]()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["user", "rank", "item", "title", "score", "why"])
+    users, lines, unknown = 0, list[tuple[str | float, ...]](), set[str]()
     for user, names in histories(data[0], columns or {}).items():
         answer = recommender.recommend(names, min(k, len(recommender.plan.items)))
         users, unknown = users + 1, unknown | set(answer.unknown)
         for rank, found in enumerate(answer.items, start=1):
             why = "; ".join(reason.title or reason.item for reason in found.why)
-            writer.writerow(
-                [_plain(user), rank, _plain(found.item), _plain(found.title), f"{found.score:.6f}", _plain(why)]
-            )
-            lines += 1
-    write_text(out, text.getvalue())
-    return {"users": users, "recommendations": lines, "unknown items": len(unknown)}
+            lines.append((user, rank, found.item, found.title, found.score, why))
+    write_csv(out, ("user", "rank", "item", "title", "score", "why"), lines)
+    return {"users": users, "recommendations": len(lines), "unknown items": len(unknown)}
 
 
 def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
@@ -269,6 +250,9 @@ def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
         SourceError: the file cannot be read.
         ContractError: it lacks a column.
     """
+    sequences = read_sequences(path, columns)
+    if sequences is not None:
+        return _by_user(sequences.columns["user"].tolist(), sequences.columns["item"].tolist())
     table = read_table(path)
     names = {role: columns.get(role, role) for role in ("user", "item", "timestamp")}
     missing = [f"{role}={names[role]}" for role in ("user", "item") if names[role] not in table.columns]
@@ -281,8 +265,12 @@ def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
     order = np.arange(len(users))
     if names["timestamp"] in table.columns:
         order = np.argsort(_read(table, names["timestamp"], read_timestamp), kind="stable")
+    return _by_user(users[order].tolist(), items[order].tolist())
+
+
+def _by_user(users: Sequence[str], items: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for user, item in zip(users[order].tolist(), items[order].tolist(), strict=True):
+    for user, item in zip(users, items, strict=True):
         found.setdefault(user, []).append(item)
     return found
 
@@ -322,9 +310,3 @@ def _plan(model: DeviceModel) -> Plan:
             f"Found settings on the card that {NAME} cannot use ({error}). Export the file again with edgekit."
         ) from error
     return plan
-
-
-def _plain(text: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula."""
-    line = " ".join(text.split())
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

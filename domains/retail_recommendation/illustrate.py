@@ -118,7 +118,7 @@ def _examples(predict: Predictor, prepared: Prepared) -> Section:
         for history, items in zip(histories, found, strict=True)
     )
     caption = "Made-up shoppers, each with a pair of items that often follow on each other; nobody's history is shown."
-    return Section("Examples", (Table(("had", "is shown"), rows, caption),))
+    return Section("Examples", (Table(("had", "is shown"), rows, caption),), brief=True)
 
 
 def _made_up(train: Examples) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 PACKAGE = "edgekit"
@@ -14,10 +16,10 @@ NOTHING = -1e9
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ItemTable(layers.Layer):  # type: ignore[misc]
-    """One table of item vectors, looked up for the history and multiplied by for the scores.
+    """One table of item vectors of length 1, looked up for the history and multiplied by for the scores.
 
     Codes int32 (batch, step) to float32 (batch, step, width); with ``reverse``, states float32 (batch, width) to scores
-    float32 (batch, item + 1). Row 0 is the padding.
+    float32 (batch, item + 1). Row 0 is the padding. The table is not learnt itself: ``ItemRows`` is, and fills it.
 
     Source: Press & Wolf 2017, EACL (tied embeddings).
     """
@@ -28,9 +30,8 @@ class ItemTable(layers.Layer):  # type: ignore[misc]
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the table."""
-        self.table = self.add_weight(
-            shape=(self.rows, self.width), initializer=keras.initializers.RandomNormal(stddev=0.02), name="table"
-        )
+        start = keras.initializers.RandomNormal(stddev=self.width**-0.5)
+        self.table = self.add_weight(shape=(self.rows, self.width), initializer=start, trainable=False, name="table")
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         """Return item vectors, scaled to the size that attention expects, or scores."""
@@ -48,11 +49,101 @@ class ItemTable(layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "rows": self.rows, "width": self.width}
 
 
+class ItemRows(layers.Layer):  # type: ignore[misc]
+    """What items are described by while it is learnt: a vector of their own, and one of each attribute that they have.
+
+    Codes int32 (any shape) to float32 (…, width) of length 1. In training an item's own vector is left out now and
+    then, so that the attributes alone learn to describe an item: that is all there is of one that nobody had yet, and
+    such an item has no vector of its own. It stays out of the device file, which holds the sums.
+
+    Source: Volkovs, Yu & Poutanen 2017, NeurIPS (DropoutNet: leaving the own vector out).
+    """
+
+    def __init__(self, known: np.ndarray, attributes: np.ndarray, width: int, *, hidden: float) -> None:
+        """Take bool (item + 1,) whether somebody had it, uint8 (item + 1, attribute), and the share left out."""
+        super().__init__(name="item_rows")
+        described = attributes.any(axis=1, keepdims=True)
+        self.width, self.held = width, attributes if described.any() else None
+        self.owned = (known[:, None] | ~described).astype(np.float32)
+        self.hidden = (hidden * described).astype(np.float32)
+        self.lots = keras.random.SeedGenerator()
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the vectors."""
+        start = keras.initializers.RandomNormal(stddev=self.width**-0.5)
+        self.own = self.add_weight(shape=(len(self.owned), self.width), initializer=start, name="own")
+        if self.held is not None:
+            form = (self.held.shape[1], self.width)
+            self.shared = self.add_weight(shape=form, initializer=start, name="shared")
+
+    def call(self, codes: Any, training: bool = False) -> Any:
+        """Return the items' vectors."""
+        vectors = ops.take(self.own, codes, axis=0)
+        if self.held is not None:
+            kept = ops.take(self.owned, codes, axis=0)
+            if training:
+                lots = keras.random.uniform(ops.shape(kept), seed=self.lots)
+                kept = ops.where(lots < ops.take(self.hidden, codes, axis=0), 0.0, kept)
+            held = ops.cast(ops.take(self.held, codes, axis=0), "float32")
+            held = held / ops.sqrt(ops.maximum(ops.sum(held, axis=-1, keepdims=True), 1.0))
+            vectors = vectors * kept + ops.matmul(held, self.shared)
+        return _of_length_one(vectors)
+
+
+def _of_length_one(vectors: Any) -> Any:
+    return vectors / ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True) + 1e-12)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Cosine(layers.Layer):  # type: ignore[misc]
+    """States float32 (…, width) to the same of one learnt length, so that scores are scaled cosines.
+
+    A table of rows of any length tells how often an item is had by the length; with cosines the rare ones learn, too.
+
+    Source: Wang et al. 2017, ACM MM (NormFace: normalise both, and learn the scale).
+    """
+
+    def __init__(self, temperature: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.temperature = temperature
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the scale."""
+        start = keras.initializers.Constant(-math.log(self.temperature))
+        self.log_scale = self.add_weight(shape=(), initializer=start, name="log_scale")
+
+    def call(self, states: Any) -> Any:
+        """Return the states brought to the learnt length."""
+        return _of_length_one(states) * ops.exp(self.log_scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Thinned(layers.Layer):  # type: ignore[misc]
+    """States and a mask, both float32 (batch, step, width), to the states with what the mask leaves out at 0.
+
+    In training only. One mask for every addition to the stream of a network makes a thinner network of it for each
+    step of each history; fresh masks let a unit that one addition drops be carried by the others.
+    """
+
+    def call(self, states: Any, mask: Any, training: bool = False) -> Any:
+        """Return the states, thinned in training."""
+        return states * mask if training else states
+
+    def compute_output_spec(self, states: Any, mask: Any, training: bool = False) -> Any:
+        """Return the form of the answer."""
+        return keras.KerasTensor(states.shape, "float32")
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class CausalAttention(layers.Layer):  # type: ignore[misc]
     """Self-attention to earlier items, with a learnt bias for each head and distance, and no absolute places.
 
-    So the beginning of a history in training looks exactly like a short history in use. Padding is never attended to.
+    So the beginning of a history in training looks exactly like a short history in use. Padding is attended to only
+    where nothing else came before, so that a history without items has an answer of its own.
     (batch, step, width) float32 and codes int32 (batch, step) to (batch, step, width), for any number of steps up to
     ``window``.
 
@@ -82,7 +173,7 @@ class CausalAttention(layers.Layer):  # type: ignore[misc]
         gap = ops.arange(steps)[:, None] - ops.arange(steps)[None, :]
         bias = ops.transpose(ops.take(self.distance, ops.clip(gap, 0, self.window - 1), axis=0), (2, 0, 1))[None]
         later, empty = ops.cast(gap < 0, "float32")[None, None], ops.cast(ops.equal(codes, 0), "float32")[:, None, None]
-        fit = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * each**-0.5 + bias + NOTHING * (later + empty)
+        fit = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * each**-0.5 + bias + NOTHING * (2 * later + empty)
         taken = ops.matmul(self.dropout(ops.softmax(fit), training=training), value)
         return self.joined(ops.reshape(ops.transpose(taken, (0, 2, 1, 3)), (-1, steps, self.width)))
 

@@ -14,13 +14,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...shared.domain import Progress
+from ...shared.domain import Examples, Progress
 from ...shared.files import write_text
 from .config import RetailTrainingSettings
-from .layers import NOTHING
+from .features import Plan
+from .layers import NOTHING, ItemRows, ItemTable
 
 UNIFORM_SHARE = 0.1  # of the negatives; the rest follows the root of popularity
+FEW_ITEMS = 4  # times as many as negatives: up to there all items cost hardly more
+STEPS_AN_EPOCH, LEAST_BATCH, MOST_BATCH = 100, 64, 1280
+SECOND_MOMENT = 0.98  # rare items' gradients come seldom; a longer memory would keep their first steps small
+LAST_RATE = 0.02  # of the learning rate, at the end
 _WARM = 10  # the average forgets faster at the beginning, or it would keep the initial weights for long
+_CHUNK = 1 << 16  # items whose vectors are made together
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,92 +34,138 @@ class Learner:
     """A network in training.
 
     Attributes:
-        encoder: codes int32 (batch, any step) to states float32 (batch, step, width).
-        table: float32 variable (item + 1, width) that both encoder and scores use.
-        optimizer: of the encoder's weights.
-        average: running averages of the encoder's trainable weights.
-        proposal: float32 (item + 1,) from which negatives are drawn.
+        encoder: ``codes`` int32 (batch, any step) and ``vectors`` float32 (batch, step, width) to states of that form.
+        table: of the network that ships, to be filled.
+        rows: what items are described by.
+        variables: all that is learnt.
+        optimizer: of the variables.
+        average: their running averages.
+        proposal: float32 (item + 1,) from which negatives are drawn; 0 for items that must not be any.
         settings: loss, negatives, momentum of the average.
+        size: targets a batch, about.
     """
 
     encoder: keras.Model
-    table: Any
+    table: ItemTable
+    rows: ItemRows
+    variables: tuple[Any, ...]
     optimizer: keras.optimizers.Optimizer
     average: tuple[tf.Variable, ...]
     proposal: np.ndarray
     settings: RetailTrainingSettings
+    size: int
 
 
-def learner(
-    encoder: keras.Model, table: Any, targets: np.ndarray, settings: RetailTrainingSettings, *, steps: int
+def make_learner(
+    encoder: keras.Model, table: ItemTable, plan: Plan, train: Examples, settings: RetailTrainingSettings
 ) -> Learner:
     """Return a learner at its beginning.
 
+    In the first epoch the learning rate rises, then it falls along a cosine.
+
     Args:
-        encoder: the network without its scores.
-        table: the item table of the encoder.
-        targets: int32 (…) codes to be learnt, 0 where there are none; their counts make the proposal.
+        encoder: the network without its items.
+        table: of the network that ships.
+        plan: the catalogue, with attributes or without.
+        train: windows of histories and what follows; an item that is never a target is new.
         settings: learning rate and loss.
-        steps: in all epochs together, over which the learning rate falls to a tenth.
     """
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, max(1, steps), alpha=0.1)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-    optimizer.build(encoder.trainable_variables)
-    average = tuple(tf.Variable(variable.value, trainable=False) for variable in encoder.trainable_variables)
-    return Learner(encoder, table, optimizer, average, proposal(targets, table.shape[0]), settings)
+    count = np.bincount(train.target.ravel(), minlength=len(plan.items) + 1)
+    attributes = plan.attribute_matrix()
+    rows = ItemRows(count > 0, attributes, table.width, hidden=settings.hidden_items)
+    rows.build(())
+    size = batch_targets(train.target, settings)
+    steps = count_batches(train.target, size=size)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps * max(settings.epochs - 1, 1), LAST_RATE, warmup_target=settings.learning_rate, warmup_steps=steps
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, beta_2=SECOND_MOMENT)
+    variables = (*rows.trainable_variables, *encoder.trainable_variables)
+    optimizer.build(variables)
+    average = tuple(tf.Variable(variable.value, trainable=False) for variable in variables)
+    drawn = proposal(count, unknown=attributes.any(axis=1) & (count == 0))
+    return Learner(encoder, table, rows, variables, optimizer, average, drawn, settings, size)
 
 
-def proposal(targets: np.ndarray, rows: int) -> np.ndarray:
-    """Return float32 (row,) probabilities of being drawn as a negative: the root of how often it is a target."""
-    count = np.bincount(targets.ravel(), minlength=rows).astype(np.float64)
-    count[0] = 0
-    drawn = (1 - UNIFORM_SHARE) * np.sqrt(count) / max(np.sqrt(count).sum(), 1.0) + UNIFORM_SHARE / (rows - 1)
-    drawn[0] = 0
+def proposal(count: np.ndarray, *, unknown: np.ndarray) -> np.ndarray:
+    """Return float32 (item + 1,) probabilities of being drawn as a negative: by the root of how often it is a target.
+
+    A part is drawn evenly, so that items which nobody had, and of which nothing is known, learn to be last.
+
+    Args:
+        count: (item + 1,) how often each item is a target.
+        unknown: bool (item + 1,) items that are judged by their attributes only, and so must not learn to be last.
+    """
+    allowed = ~unknown
+    allowed[0] = False
+    root = np.sqrt(np.where(allowed, count, 0))
+    drawn = (1 - UNIFORM_SHARE) * root / max(root.sum(), 1.0) + UNIFORM_SHARE * allowed / max(allowed.sum(), 1)
     return np.asarray(drawn / drawn.sum(), dtype=np.float32)
 
 
+# === Batches ===
+
+
+def batch_targets(target: np.ndarray, settings: RetailTrainingSettings) -> int:
+    """Return how many targets a batch holds: as set, or so that an epoch has about ``STEPS_AN_EPOCH``."""
+    if settings.batch_size:
+        return settings.batch_size
+    return int(np.clip(np.count_nonzero(target) // STEPS_AN_EPOCH, LEAST_BATCH, MOST_BATCH))
+
+
 def batches(
-    history: np.ndarray, target: np.ndarray, *, tokens: int, rng: np.random.Generator
+    history: np.ndarray, target: np.ndarray, *, size: int, ahead: int, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield windows of almost equal length together, cut to the longest of them: most histories are short.
 
     Args:
         history: int32 (window, step), 0 in front.
-        target: int32 (window, step), 0 where there is none.
-        tokens: steps that a batch holds, about.
+        target: int32 (window, step) the item that follows each, 0 where there is none.
+        size: targets that a batch holds, about.
+        ahead: how many of the items that follow are asked for.
         rng: of the order within a length, and of the batches.
+
+    Yields:
+        int32 (window, step) items; int32 (window, step, ahead) the next one, the one after it and so on, 0 for none.
     """
     length = (target > 0).sum(axis=1)
     rows = np.flatnonzero(length)
     rows = rows[np.lexsort((rng.random(len(rows)), length[rows]))]
     edges = [0]
     for place, steps in enumerate(length[rows].tolist()):
-        if (place - edges[-1] + 1) * steps > tokens and place > edges[-1]:
+        if (place - edges[-1] + 1) * steps > size and place > edges[-1]:
             edges.append(place)
     groups = np.split(rows, edges[1:])
     for number in rng.permutation(len(groups)):
         group = groups[number]
         steps = int(length[group].max())
-        yield history[group, -steps:], target[group, -steps:]
+        yield history[group, -steps:], following(target[group, -steps:], ahead)
 
 
-def count_batches(target: np.ndarray, *, tokens: int) -> int:
+def following(target: np.ndarray, ahead: int) -> np.ndarray:
+    """Return (window, step, ahead): the target of each step, of the step after it and so on, 0 beyond the end."""
+    made = np.zeros((*target.shape, ahead), dtype=target.dtype)
+    for later in range(min(ahead, target.shape[1])):
+        made[:, : target.shape[1] - later, later] = target[:, later:]
+    return made
+
+
+def count_batches(target: np.ndarray, *, size: int) -> int:
     """Return how many batches an epoch has."""
-    return sum(1 for _ in batches(target, target, tokens=tokens, rng=np.random.default_rng(0)))
+    return sum(1 for _ in batches(target, target, size=size, ahead=1, rng=np.random.default_rng(0)))
+
+
+# === Losses ===
 
 
 def make_step(learner: Learner) -> Callable[[Any, Any], Any]:
-    """Return one step of learning on codes and targets, both int32 (batch, step); it returns the mean loss."""
-    form = tf.TensorSpec((None, None), tf.int32)
-    loss = _full if learner.settings.loss == "full" else _sampled
-    variables = learner.encoder.trainable_variables
-    momentum = learner.settings.average
+    """Return one step of learning; it takes what ``batches`` yields and returns the mean loss."""
+    forms = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, None), tf.int32)]
+    variables, momentum = learner.variables, learner.settings.average
 
     def step(codes: Any, target: Any) -> Any:
         with tf.GradientTape() as tape:
-            there = tf.where(target > 0)
-            states = tf.gather_nd(learner.encoder(codes, training=True), there)
-            value = tf.reduce_mean(loss(learner, states, tf.gather_nd(target, there)))
+            value = _loss(learner, codes, target)
         learner.optimizer.apply(tape.gradient(value, [variable.value for variable in variables]), variables)
         number = tf.cast(learner.optimizer.iterations.value, tf.float32)
         kept = tf.minimum(momentum, (1 + number) / (_WARM + number))
@@ -121,29 +173,51 @@ def make_step(learner: Learner) -> Callable[[Any, Any], Any]:
             average.assign(kept * average + (1 - kept) * variable.value)
         return value
 
-    traced: Callable[[Any, Any], Any] = tf.function(step, input_signature=[form, form])
+    traced: Callable[[Any, Any], Any] = tf.function(step, input_signature=forms)
     return traced
 
 
-def _full(learner: Learner, states: Any, target: Any) -> Any:
-    """Cross-entropy over all items."""
-    scores = tf.matmul(states, learner.table.value, transpose_b=True)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(target, scores)
+def _loss(learner: Learner, codes: Any, target: Any) -> Any:
+    """Return the mean over the steps that have a target; those after the next one count by ``next_weights``."""
+    there = tf.where(target[:, :, 0] > 0)
+    vectors = learner.rows(codes, training=True) * learner.rows.width**0.5
+    states = learner.encoder({"codes": codes, "vectors": vectors}, training=True)
+    states, target = tf.gather_nd(states, there), tf.gather_nd(target, there)
+    own = tf.einsum("tw,taw->ta", states, learner.rows(target, training=True))
+    share = tf.constant(learner.settings.next_weights) * tf.cast(target > 0, tf.float32)
+    wanted = tf.reduce_sum(own * share, axis=1) / tf.reduce_sum(share, axis=1)
+    full = uses_all_items(learner.settings, len(learner.proposal))
+    against = _all(learner, states) if full else _sampled(learner, states, target[:, 0], own[:, :1])
+    return tf.reduce_mean(against - wanted)
 
 
-def _sampled(learner: Learner, states: Any, target: Any) -> Any:
-    """Cross-entropy over the target and shared negatives, corrected for how often each is drawn.
+def uses_all_items(settings: RetailTrainingSettings, rows: int) -> bool:
+    """Tell whether the loss is over all items."""
+    return settings.loss == "full" or (settings.loss == "auto" and rows <= FEW_ITEMS * settings.negatives)
+
+
+def _all(learner: Learner, states: Any) -> Any:
+    """Return the logarithm of the sum over all items, but for those that must not be negatives."""
+    items = learner.rows(tf.range(len(learner.proposal)), training=True)
+    left_out = tf.constant(np.where(learner.proposal > 0, 0.0, NOTHING).astype(np.float32))
+    return tf.reduce_logsumexp(tf.matmul(states, items, transpose_b=True) + left_out, axis=1)
+
+
+def _sampled(learner: Learner, states: Any, target: Any, own: Any) -> Any:
+    """Return the same, estimated from the target and shared negatives, each corrected for how often it is drawn.
 
     Source: Bengio & Senécal 2008, IEEE TNN 19(4); Yi et al. 2019, RecSys (the correction by log q).
     """
-    table, count = learner.table.value, learner.settings.negatives
-    own = tf.reduce_sum(states * tf.gather(table, target), axis=1, keepdims=True)
-    drawn = tf.searchsorted(tf.constant(np.cumsum(learner.proposal)), tf.random.uniform((count,)))
+    count = learner.settings.negatives
+    drawn = tf.searchsorted(tf.constant(np.cumsum(learner.proposal)), tf.random.uniform((count,)), side="right")
     drawn = tf.minimum(drawn, len(learner.proposal) - 1)
     log_q = tf.gather(tf.constant(np.log(np.maximum(learner.proposal, 1e-12))), drawn)
-    others = tf.matmul(states, tf.gather(table, drawn), transpose_b=True) - log_q - np.log(count)
+    others = tf.matmul(states, learner.rows(drawn, training=True), transpose_b=True) - log_q - np.log(count)
     others = tf.where(target[:, None] == drawn[None], NOTHING, others)
-    return tf.reduce_logsumexp(tf.concat([own, others], axis=1), axis=1) - own[:, 0]
+    return tf.reduce_logsumexp(tf.concat([own, others], axis=1), axis=1)
+
+
+# === The course ===
 
 
 @dataclass(frozen=True)
@@ -157,9 +231,10 @@ class Course:
 
 def learn(
     learner: Learner,
-    epoch: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]],
+    train: Examples,
     *,
     score: Callable[[], float],
+    seed: int,
     report: Progress,
     log: Path | None = None,
 ) -> Course:
@@ -167,42 +242,67 @@ def learn(
 
     Args:
         learner: at its beginning.
-        epoch: makes the batches of one epoch.
-        score: the network's figure on validation, higher is better.
+        train: windows of histories and what follows.
+        score: the figure on validation of the network that ships, higher is better.
+        seed: of the order of the batches.
         report: receives one line an epoch.
         log: where the figures go as CSV, if anywhere.
     """
-    start, step, settings = time.perf_counter(), make_step(learner), learner.settings
-    history: dict[str, list[float]] = {"loss": [], "score": []}
+    start, rng, settings, step = time.perf_counter(), np.random.default_rng(seed), learner.settings, make_step(learner)
+    figures: dict[str, list[float]] = {"loss": [], "score": []}
     best, best_epoch, best_weights = -np.inf, 0, list[np.ndarray]()
     for number in range(1, settings.epochs + 1):
-        history["loss"].append(float(np.mean([float(step(codes, target)) for codes, target in epoch()])))
-        weights = [variable.numpy() for variable in learner.encoder.trainable_variables]
-        _assign(learner, [average.numpy() for average in learner.average])
-        history["score"].append(value := float(score()))
+        figures["loss"].append(_epoch(learner, step, train, rng))
+        figures["score"].append(value := _averaged_score(learner, score))
         if value > best:
-            best, best_epoch, best_weights = value, number, [average.numpy() for average in learner.average]
-        _assign(learner, weights)
+            best, best_epoch = value, number
+            best_weights = [average.numpy() for average in learner.average]
         report(
-            f"epoch {number}/{settings.epochs}  loss {history['loss'][-1]:.4f}  validation {value:.4f}  "
+            f"epoch {number}/{settings.epochs}  loss {figures['loss'][-1]:.4f}  validation {value:.4f}  "
             f"best {best:.4f} (epoch {best_epoch})"
         )
         if number - best_epoch >= settings.patience:
             break
     _assign(learner, best_weights)
+    fill(learner.table, learner.rows)
     if log is not None:
-        _write(log, history)
-    return Course(history, best_epoch, time.perf_counter() - start)
+        _write(log, figures)
+    return Course(figures, best_epoch, time.perf_counter() - start)
+
+
+def _epoch(learner: Learner, step: Callable[[Any, Any], Any], train: Examples, rng: np.random.Generator) -> float:
+    """Go once through the windows and return the mean loss."""
+    ahead = len(learner.settings.next_weights)
+    drawn = batches(train.inputs["history"], train.target, size=learner.size, ahead=ahead, rng=rng)
+    losses = [step(*batch) for batch in drawn]
+    return float(np.mean([float(value) for value in losses]))
+
+
+def _averaged_score(learner: Learner, score: Callable[[], float]) -> float:
+    """Return the figure of the averaged weights; learning goes on with the others."""
+    weights = [variable.numpy() for variable in learner.variables]
+    _assign(learner, [average.numpy() for average in learner.average])
+    fill(learner.table, learner.rows)
+    value = float(score())
+    _assign(learner, weights)
+    return value
+
+
+def fill(table: ItemTable, rows: ItemRows) -> None:
+    """Put the items' vectors into the table of the network that ships."""
+    starts = range(0, table.rows, _CHUNK)
+    parts = [rows(tf.range(start, min(start + _CHUNK, table.rows))).numpy() for start in starts]
+    table.table.assign(np.concatenate(parts))
 
 
 def _assign(learner: Learner, weights: list[np.ndarray]) -> None:
-    for variable, value in zip(learner.encoder.trainable_variables, weights, strict=True):
+    for variable, value in zip(learner.variables, weights, strict=True):
         variable.assign(value)
 
 
-def _write(path: Path, history: dict[str, list[float]]) -> None:
+def _write(path: Path, figures: dict[str, list[float]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *history])
-    writer.writerows([number, *row] for number, row in enumerate(zip(*history.values(), strict=True), start=1))
+    writer.writerow(["epoch", *figures])
+    writer.writerows([number, *row] for number, row in enumerate(zip(*figures.values(), strict=True), start=1))
     write_text(path, text.getvalue())

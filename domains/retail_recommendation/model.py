@@ -2,90 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from keras import layers
+from keras import layers, ops
 
+from ...shared.chosen_rows import spread
 from ...shared.domain import Examples, Prepared, Progress
 from ...shared.recurrent import LoopGRU
 from ...shared.training import Fitted, predictor, seed_everything
 from .config import ModelSettings, RetailConfig
 from .evaluate import ITEMS, SCORES, evaluate
 from .features import TOP, Plan
-from .layers import CausalAttention, Highest, ItemTable, WithoutSeen
-from .learning import batches, count_batches, learn, learner
+from .layers import CausalAttention, Cosine, Highest, ItemTable, Thinned, WithoutSeen
+from .learning import learn, make_learner
 
 ALL_SCORES = "all_scores"
-MAX_VALIDATION = 20_000  # examples that choose the epoch
+MAX_VALIDATION = 10_000  # examples that choose the epoch
+TEMPERATURE = 0.07  # of the cosines, at the beginning
+
+Encode = Callable[[Any, Any], Any]
+"""Codes int32 (batch, step) and vectors float32 (batch, step, width) to states of that form."""
 
 
-def build_model(plan: Plan, settings: ModelSettings) -> tuple[keras.Model, keras.Model]:
-    """Return the encoder and the network; both share their weights.
+@dataclass(frozen=True)
+class Networks:
+    """One network in two forms, which share their weights.
 
-    Args:
-        plan: window, places to exclude and catalogue.
-        settings: kind and size.
-
-    Returns:
-        The encoder: codes int32 (batch, any step) to states float32 (batch, step, width). The network: ``history``
-        int32 (batch, window) and ``exclude`` int32 (batch, excluded) to ``items`` int32 and ``scores`` float32 (batch,
-        top), highest first, without what was had or is excluded; and ``all_scores`` float32 (batch, item + 1), of
-        everything.
+    Attributes:
+        encoder: ``codes`` int32 (batch, any step) and their ``vectors`` float32 (batch, step, width) to states float32
+            (batch, step, width); what learns.
+        ranker: ``history`` int32 (batch, window) and ``exclude`` int32 (batch, excluded) to ``items`` int32 and
+            ``scores`` float32 (batch, top), highest first, without what was had or is excluded; and ``all_scores``
+            float32 (batch, item + 1), of everything. What ships.
+        table: of the ranker.
     """
-    table = ItemTable(len(plan.items) + 1, settings.width, name="items")
+
+    encoder: keras.Model
+    ranker: keras.Model
+    table: ItemTable
+
+
+def build_model(plan: Plan, settings: ModelSettings) -> Networks:
+    """Return the network for the window, the places to exclude and the catalogue of ``plan``."""
     encode = _transformer(settings) if settings.kind == "transformer" else _recurrent(settings)
     codes = layers.Input((None,), dtype="int32", name="codes")
-    encoder = keras.Model(codes, encode(table, codes), name="encoder")
+    vectors = layers.Input((None, settings.width), name="vectors")
+    encoder = keras.Model({"codes": codes, "vectors": vectors}, encode(codes, vectors), name="encoder")
     history = layers.Input((plan.window,), dtype="int32", name="history")
     exclude = layers.Input((plan.excluded,), dtype="int32", name="exclude")
-    scores = table(encoder(history)[:, -1], reverse=True)
+    table = ItemTable(len(plan.items) + 1, settings.width, name="items")
+    scores = table(encode(history, table(history))[:, -1], reverse=True)
     left = WithoutSeen(name="without_seen")(scores, layers.Concatenate()([history, exclude]))
     items, highest = Highest(min(TOP, len(plan.items)), name="highest")(left)
     outputs = {ITEMS: items, SCORES: highest, ALL_SCORES: scores}
-    return encoder, keras.Model({"history": history, "exclude": exclude}, outputs, name="retail_recommendation")
+    ranker = keras.Model({"history": history, "exclude": exclude}, outputs, name="retail_recommendation")
+    return Networks(encoder, ranker, table)
 
 
-def _transformer(settings: ModelSettings) -> Any:
-    """Return a function of table and codes: blocks of attention and dense layers, each normalised first."""
-    width = settings.width
-    drop = [layers.Dropout(settings.dropout) for _ in range(1 + 2 * settings.blocks)]
-    blocks = [
-        (
-            layers.LayerNormalization(epsilon=1e-6, name=f"attention_norm_{number}"),
-            CausalAttention(width, settings.heads, settings.window, settings.dropout, name=f"attention_{number}"),
-            layers.LayerNormalization(epsilon=1e-6, name=f"dense_norm_{number}"),
-            layers.Dense(2 * width, activation="gelu", name=f"widen_{number}"),
-            layers.Dense(width, name=f"narrow_{number}"),
-        )
-        for number in range(settings.blocks)
-    ]
-    last = layers.LayerNormalization(epsilon=1e-6, name="last_norm")
+def _transformer(settings: ModelSettings) -> Encode:
+    """Return blocks of attention and dense layers, each normalised first (Xiong et al. 2020, ICML)."""
+    blocks = [_block(settings, number) for number in range(settings.blocks)]
+    drop, thinned, last = layers.Dropout(settings.dropout, name="mask"), Thinned(name="thinned"), _norm("last_norm")
+    cosine = Cosine(TEMPERATURE, name="cosine")
 
-    def encode(table: ItemTable, codes: Any) -> Any:
-        states = drop[0](table(codes))
-        for number, (first, attention, second, widen, narrow) in enumerate(blocks):
-            states = states + drop[1 + 2 * number](attention(first(states), codes))
-            states = states + drop[2 + 2 * number](narrow(widen(second(states))))
-        return last(states)
+    def encode(codes: Any, vectors: Any) -> Any:
+        mask = drop(ops.ones_like(vectors))
+        states = thinned(vectors, mask)
+        for first, attention, second, widen, inner, narrow in blocks:
+            states = states + thinned(attention(first(states), codes), mask)
+            states = states + thinned(narrow(inner(widen(second(states)))), mask)
+        return cosine(last(states))
 
     return encode
 
 
-def _recurrent(settings: ModelSettings) -> Any:
-    """Return a function of table and codes: gated recurrent layers (Hidasi et al. 2016, ICLR, GRU4Rec)."""
-    drop = layers.Dropout(settings.dropout)
-    gates = [LoopGRU(settings.width, sequences=True, name=f"gru_{number}") for number in range(settings.blocks)]
-    last = layers.LayerNormalization(epsilon=1e-6, name="last_norm")
+def _block(settings: ModelSettings, number: int) -> tuple[layers.Layer, ...]:
+    width, rate = settings.width, settings.dropout
+    return (
+        _norm(f"attention_norm_{number}"),
+        CausalAttention(width, settings.heads, settings.window, rate, name=f"attention_{number}"),
+        _norm(f"dense_norm_{number}"),
+        layers.Dense(2 * width, activation="gelu", name=f"widen_{number}"),
+        layers.Dropout(rate, name=f"inner_{number}"),
+        layers.Dense(width, name=f"narrow_{number}"),
+    )
 
-    def encode(table: ItemTable, codes: Any) -> Any:
-        states = drop(table(codes))
+
+def _norm(name: str) -> layers.Layer:
+    return layers.LayerNormalization(epsilon=1e-6, name=name)
+
+
+def _recurrent(settings: ModelSettings) -> Encode:
+    """Return gated recurrent layers (Hidasi et al. 2016, ICLR, GRU4Rec)."""
+    drop = layers.Dropout(settings.dropout, name="mask")
+    gates = [LoopGRU(settings.width, sequences=True, name=f"gru_{number}") for number in range(settings.blocks)]
+    last, cosine = _norm("last_norm"), Cosine(TEMPERATURE, name="cosine")
+
+    def encode(codes: Any, vectors: Any) -> Any:
+        states = drop(vectors)
         for gate in gates:
             states = gate(states)
-        return last(states)
+        return cosine(last(states))
 
     return encode
 
@@ -95,23 +116,14 @@ def fit_model(
 ) -> Fitted:
     """Fit the network; its epoch is chosen by NDCG@10 on validation."""
     seed_everything(seed)
-    settings, train = config.training, prepared.train
-    encoder, model = build_model(prepared.plan, config.model)
-    history, target, tokens = train.inputs["history"], train.target, settings.batch_size
-    steps = settings.epochs * count_batches(target, tokens=tokens)
-    one = learner(encoder, model.get_layer("items").table, target, settings, steps=steps)
-    rng = np.random.default_rng(seed)
-
-    def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return batches(history, target, tokens=tokens, rng=rng)
-
-    course = learn(one, epoch, score=_validation_score(model, prepared.validation, config), report=report, log=log)
-    return Fitted(model, course.history, course.best_epoch, course.seconds)
+    networks = build_model(prepared.plan, config.model)
+    learner = make_learner(networks.encoder, networks.table, prepared.plan, prepared.train, config.training)
+    score = _validation_score(networks.ranker, prepared.validation, config)
+    course = learn(learner, prepared.train, score=score, seed=seed, report=report, log=log)
+    return Fitted(networks.ranker, course.history, course.best_epoch, course.seconds)
 
 
-def _validation_score(model: keras.Model, validation: Examples, config: RetailConfig) -> Any:
-    few = validation.take(
-        np.unique(np.linspace(0, len(validation) - 1, min(len(validation), MAX_VALIDATION)).astype(int))
-    )
-    predict = predictor(keras.Model(model.input, {name: model.output[name] for name in (ITEMS, SCORES)}))
+def _validation_score(ranker: keras.Model, validation: Examples, config: RetailConfig) -> Callable[[], float]:
+    few = validation.take(spread(len(validation), MAX_VALIDATION))
+    predict = predictor(keras.Model(ranker.input, {name: ranker.output[name] for name in (ITEMS, SCORES)}))
     return lambda: evaluate(predict(few.inputs), few, config)["ndcg@10"].compute(None)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +11,15 @@ import numpy as np
 from ...shared.contract import Contract, Table
 from ...shared.domain import Progress, Request
 from ...shared.errors import ConfigError, ContractError, nearest
-from ...shared.files import sha256
-from ...shared.tables import DELIMITERS, RawTable, read_table, read_text
+from ...shared.tables import RawTable, read_table
 from .catalogue import PREFIX, read_catalogue, wrong_ids
 from .cleaning import make_log
 from .config import RetailConfig
 from .contract import CONTRACT
 from .log import Log
+from .sequence_text import read_sequences
 
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-_TEXTS = (".txt", ".txt.gz")  # what may hold sequences; other endings say that it is a table
-_SAMPLE = 100  # lines that are looked at to tell a text file of sequences from a table
-_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 
 
 def load(request: Request, config: RetailConfig, /, *, report: Progress) -> Log:
@@ -74,27 +69,28 @@ def _left_out(exclude: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _interactions(path: Path, columns: Mapping[str, str], exclude: Sequence[str]) -> tuple[Table | None, list[str]]:
     """Return the typed rows, or ``None`` with the problems met."""
-    text = read_text(path) if path.name.lower().endswith(_TEXTS) else ""
-    if text and _are_sequences(path, text, columns):
-        if columns or exclude:
-            raise ConfigError(
-                f"--columns and --exclude name columns of a table, but {path} holds lines `user item item …`. Leave "
-                "them out."
-            )
-        table = _sequences(path, text)
-    else:
-        raw = read_table(path)
-        typed, problems = _typed(raw, columns, exclude)
-        problems += [*_wrong_times(typed), *(wrong_ids(typed["item"]) if "item" in typed else ())]
-        if problems:
-            return None, problems
-        notes = (*raw.notes, *_notes(raw, typed, columns, exclude))
-        return Table(typed, (), dict(columns), raw.source, raw.fingerprint, notes), []
+    table = read_sequences(path, columns)
+    if table is None:
+        return _rows(read_table(path), columns, exclude)
+    if columns or exclude:
+        raise ConfigError(
+            f"--columns and --exclude name columns of a table, but {path} holds lines `user item item …`. Leave them "
+            "out."
+        )
     problems = wrong_ids(table.columns["item"])
     return (None, problems) if problems else (table, [])
 
 
 # === Tables ===
+
+
+def _rows(raw: RawTable, columns: Mapping[str, str], exclude: Sequence[str]) -> tuple[Table | None, list[str]]:
+    typed, problems = _typed(raw, columns, exclude)
+    problems += [*_wrong_times(typed), *(wrong_ids(typed["item"]) if "item" in typed else ())]
+    if problems:
+        return None, problems
+    notes = (*raw.notes, *_notes(raw, typed, columns, exclude))
+    return Table(typed, (), dict(columns), raw.source, raw.fingerprint, notes), []
 
 
 def _typed(
@@ -144,50 +140,3 @@ def _notes(
             yield f"no column plays the role {role.name!r}.{hint} If so: --columns {role.name}=…"
     if "timestamp" not in typed:
         yield "there are no times: the order of the file counts as the order of events"
-
-
-# === Text files of sequences ===
-
-
-def _are_sequences(path: Path, text: str, columns: Mapping[str, str]) -> bool:
-    """Tell lines ``user item item …`` from a table with a header.
-
-    Raises:
-        ContractError: a table whose columns are separated by spaces.
-    """
-    lines = [line for line in text[:65536].split("\n") if line.strip()][: _SAMPLE + 1]
-    first, *others = [_fields(line) for line in lines[:_SAMPLE]] or [[]]
-    if len(first) < 2 or any(delimiter in lines[0] for delimiter in DELIMITERS if delimiter != "\t"):
-        return False
-    names = {name.lower() for name in (*columns.values(), *(role.name for role in CONTRACT.roles))}
-    named = any(field.lower() in names for field in first)
-    worded = not any(map(_NUMBER.fullmatch, first)) and all(map(_NUMBER.fullmatch, chain(*others)))
-    if not named and not (others and worded):
-        return True
-    if "\t" in lines[0]:
-        return False
-    raise ContractError(
-        f"{path}: its first line, {' '.join(first)[:80]!r}, looks like the header of a table whose columns are "
-        "separated by spaces. Expected commas, semicolons or tabs between them; or, without a header, lines `user item "
-        "item …`."
-    )
-
-
-def _fields(line: str) -> list[str]:
-    return [field for field in line.replace("\t", " ").strip("\r").split(" ") if field]  # other spaces may be in ids
-
-
-def _sequences(path: Path, text: str) -> Table:
-    lines = [fields for fields in map(_fields, text.split("\n")) if fields]
-    lengths = np.array([len(fields) - 1 for fields in lines], dtype=np.int64)
-    user, item = np.empty(len(lines), dtype=object), np.empty(lengths.sum(), dtype=object)
-    user[:] = [fields[0] for fields in lines]
-    item[:] = [field for fields in lines for field in fields[1:]]
-    joined, lonely = len(lines) - len(set(user)), int((lengths == 0).sum())
-    notes = [f"read as lines `user item item …`: {len(lines):,} lines, in order of time but without times"]
-    if joined:
-        notes.append(f"{joined:,} lines continue a user of an earlier line")
-    if lonely:
-        notes.append(f"{lonely:,} lines name a user without items and are left out")
-    columns = {"user": np.repeat(user, lengths), "item": item}
-    return Table(columns, (), {}, str(path), sha256(path), tuple(notes))

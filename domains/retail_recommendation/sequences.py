@@ -10,6 +10,7 @@ import numpy as np
 from .features import PADDING
 from .log import Log
 
+NO_ROW = -1
 _CHUNK = 4096  # examples looked at together, to bound the memory
 
 
@@ -61,14 +62,14 @@ def group(log: Log) -> Sequences:
 def newest(sequences: Sequences, rows: np.ndarray, *, window: int) -> np.ndarray:
     """Return int32 (example, window): the newest items that the user of each of ``rows`` had before it, 0 in front."""
     stop = sequences.place[rows]
-    return _items(sequences.item, stop - 1, sequences.first[stop], window)
+    return _up_to(sequences.item, stop - 1, sequences.first[stop], window, nothing=PADDING)
 
 
-def _items(item: np.ndarray, last: np.ndarray, first: np.ndarray, window: int) -> np.ndarray:
-    """Return the ``window`` items up to the positions ``last``, none before the positions ``first``."""
+def _up_to(values: np.ndarray, last: np.ndarray, first: np.ndarray, window: int, *, nothing: int) -> np.ndarray:
+    """Return the ``window`` values up to the positions ``last``, ``nothing`` before the positions ``first``."""
     position = last[:, None] - np.arange(window - 1, -1, -1)
     there = position >= first[:, None]
-    return np.where(there, item[np.where(there, position, 0)], PADDING).astype(np.int32)
+    return np.where(there, values[np.where(there, position, 0)], values.dtype.type(nothing))
 
 
 def older(sequences: Sequences, rows: np.ndarray, *, window: int, limit: int) -> np.ndarray:
@@ -109,7 +110,9 @@ def _candidates(sequences: Sequences, stop: np.ndarray) -> np.ndarray:
 def training_windows(
     sequences: Sequences, train: np.ndarray, *, window: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut the users' training rows into windows, from the end, so that every next item is a target once.
+    """Cut the users' training rows into windows, from the end, so that every row is a target once.
+
+    The first row of a user is one, too, after no item at all: so the network learns what newcomers begin with.
 
     Args:
         sequences: the rows of the log.
@@ -117,16 +120,15 @@ def training_windows(
         window: items a window holds.
 
     Returns:
-        int32 (window, step) items, 0 in front; int32 (window, step) the item that follows each, 0 where there is
+        int32 (window, step) items, 0 in front; int64 (window, step) the row that follows each, −1 where there is
         none; int64 (window,) users.
     """
     position = np.sort(sequences.place[train])
-    item = sequences.item[position]
     user, begin, count = np.unique(sequences.user[position], return_index=True, return_counts=True)
-    windows = -(-(count - 1) // window)
+    windows = -(-count // window)
     number = np.arange(windows.sum()) - np.repeat(np.cumsum(windows) - windows, windows)  # 0 is the user's newest
     first = np.repeat(begin, windows)
-    last = first + np.repeat(count, windows) - 2 - number * window
-    history = _items(item, last, first, window)
-    target = np.where(history == PADDING, PADDING, _items(item, last + 1, first + 1, window))
-    return history, target.astype(np.int32), np.repeat(user, windows)
+    last = first + np.repeat(count, windows) - 1 - number * window
+    history = _up_to(sequences.item[position], last - 1, first, window, nothing=PADDING)
+    follows = _up_to(sequences.row[position], last, first, window, nothing=NO_ROW)
+    return history, follows, np.repeat(user, windows)

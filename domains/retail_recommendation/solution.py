@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...shared.chosen_rows import calibration_rows
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Description, Domain, Prepared
 from ...tflite_export.card import Tensor
@@ -65,8 +66,7 @@ def golden(prepared: Prepared, answers: Arrays) -> dict[str, np.ndarray]:
 
 def calibration(prepared: Prepared, config: RetailConfig) -> dict[str, np.ndarray]:
     """Return training histories to learn ranges from."""
-    rows = np.unique(np.linspace(0, len(prepared.train) - 1, min(len(prepared.train), 256)).astype(np.int64))
-    return prepared.train.take(rows).inputs
+    return calibration_rows(prepared.train)
 
 
 DOMAIN = Domain(
@@ -92,4 +92,5 @@ DOMAIN = Domain(
     calibration=calibration,
     illustrate=illustrate,
     views={SCORE: (ALL_SCORES,)},
+    unmeasured=(ALL_SCORES,),
 )

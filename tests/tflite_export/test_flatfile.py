@@ -18,6 +18,7 @@ from edgekit.tflite_export.flatfile import (
     read_entries,
     reading,
     root,
+    share_buffers,
     unpack,
     with_entries,
 )
@@ -113,3 +114,42 @@ def test_reading_keeps_a_clear_refusal() -> None:
 def test_a_crafted_count_is_refused() -> None:
     with pytest.raises(DeviceFileError, match="4097 signatures"):
         bounded(4097, "signatures")
+
+
+# === Equal weights ===
+
+
+def size(buffer: schema.BufferT) -> int:
+    """Return the bytes of a buffer."""
+    return 0 if buffer.data is None else len(buffer.data)
+
+
+def doubled(content: bytes) -> bytes:
+    """Return the model with a second copy of its largest weights, which one tensor then uses."""
+    model = unpack(content)
+    largest = max(range(len(model.buffers)), key=lambda place: size(model.buffers[place]))
+    copy = schema.BufferT()
+    copy.data = model.buffers[largest].data
+    model.buffers.append(copy)
+    (user,) = [tensor for tensor in model.subgraphs[0].tensors if tensor.buffer == largest]
+    twin = schema.TensorT()
+    vars(twin).update(vars(user), buffer=len(model.buffers) - 1, name=b"twin")
+    model.subgraphs[0].tensors.append(twin)
+    return pack(model, size_hint=2 * len(content))
+
+
+def test_equal_weights_are_stored_once(tiny_content: bytes, tiny_inputs: dict[str, np.ndarray]) -> None:
+    twice = doubled(tiny_content)
+    once = share_buffers(twice)
+    largest = max(map(size, unpack(tiny_content).buffers))
+    assert len(twice) - len(once) >= largest
+    buffers = [tensor.buffer for tensor in unpack(once).subgraphs[0].tensors if tensor.name == b"twin"]
+    assert len(unpack(once).buffers[buffers[0]].data) == largest
+    for name, values in Engine(tiny_content).predict(tiny_inputs).items():
+        np.testing.assert_array_equal(Engine(once).predict(tiny_inputs)[name], values)
+
+
+def test_sharing_keeps_entries(tiny_content: bytes) -> None:
+    entries = {"a": b"x" * 5000, "b": b"x" * 5000}
+    found = read_entries(share_buffers(with_entries(tiny_content, entries)))
+    assert {name: found[name] for name in entries} == entries

@@ -109,3 +109,22 @@ def test_a_crash_is_an_error_with_its_exit_code(
 def test_an_unknown_recipe_is_refused(tiny_model: keras.Model) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'float16'"):
         quantize.export(tiny_model, "float_16")
+
+
+def test_a_tied_table_is_stored_once() -> None:
+    """A table that is looked up and multiplied by has two forms in dynamic_int8, one in tied_int8."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    codes = keras.Input((4,), dtype="int32", name="codes")
+    table = keras.layers.Embedding(2000, 16, name="table")
+    states = keras.layers.GlobalAveragePooling1D()(table(codes))
+    scores = keras.ops.matmul(states, keras.ops.transpose(table.embeddings))
+    model = keras.Model({"codes": codes}, {"scores": scores})
+    files = {name: quantize.export(model, name) for name in ("float32", "dynamic_int8", "tied_int8")}
+    assert len(files["dynamic_int8"]) > 2 * 2000 * 16  # what the recipe is for
+    assert len(files["tied_int8"]) < 1.3 * 2000 * 16
+    require_builtin(files["tied_int8"])
+    given = {"codes": np.random.default_rng(0).integers(0, 2000, (1, 4), dtype=np.int32)}
+    expected, found = (Engine(files[name]).predict(given)["scores"] for name in ("float32", "tied_int8"))
+    assert np.corrcoef(expected[0], found[0])[0, 1] > 0.99

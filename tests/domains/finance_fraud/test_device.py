@@ -486,7 +486,7 @@ def test_a_file_is_scored_in_its_order(file: Path, content: bytes, bank: dict[st
         ("+1", "'+1"),
         ("-1", "'-1"),
         ("@sum(a)", "'@sum(a)"),
-        ("\t=1", "'\t=1"),
+        ("\t=1", "' =1"),
         ("amount = 3", "amount = 3"),
         ("", ""),
     ],

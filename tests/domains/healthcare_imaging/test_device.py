@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -615,7 +616,7 @@ def test_no_file_name_is_a_formula(two: Made, tmp_path: Path, monkeypatch: pytes
     predict_file(two.path, [path], out=tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as handle:
         rows = list(csv.reader(handle))
-    assert len(rows) == 2 and rows[1][0] == f"'{name}.png".replace("\r", " ").replace("\n", " ")
+    assert len(rows) == 2 and rows[1][0] == re.sub(r"[\t\r\n]", " ", f"'{name}.png")
 
 
 @pytest.mark.parametrize("form", ["four, colour", "several"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit.domains.healthcare_imaging.features import Plan, inputs, to_canvas
+from edgekit.domains.healthcare_imaging.features import Plan, to_canvas
 
 PLAN = Plan(48, 1, "pad", 2, ("normal", "pneumonia"), 0, False)
 RNG = np.random.default_rng(0)
@@ -107,11 +107,6 @@ def test_a_view_is_as_good_as_a_copy() -> None:
 def test_other_frames_and_wishes_are_refused(frame: np.ndarray, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected|must be"):
         to_canvas(frame, **{"size": 8, "channels": 1, "fit": "pad", **options})
-
-
-def test_the_input_is_called_image() -> None:
-    images = noise(2, 8, 8, 1)
-    assert list(inputs(images)) == ["image"] and inputs(images)["image"] is images
 
 
 # === The plan ===

@@ -1,0 +1,188 @@
+"""Recommendations on the device: rules, reasons, the kept history, and files that are not what they should be."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from edgekit.domains.retail_recommendation import solution
+from edgekit.domains.retail_recommendation.config import ModelSettings
+from edgekit.domains.retail_recommendation.device import (
+    ALL_SCORES,
+    NAME,
+    SCORE,
+    Recommender,
+    predict_file,
+    store_settings,
+)
+from edgekit.domains.retail_recommendation.features import Plan
+from edgekit.domains.retail_recommendation.model import build_model
+from edgekit.shared.domain import Examples, Prepared
+from edgekit.shared.errors import ConfigError, ContractError, DeviceFileError, SourceError
+from edgekit.tflite_export.assemble import assemble
+from edgekit.tflite_export.card import Card, Tensor
+from edgekit.tflite_export.quantize import export
+
+ITEMS = ("007", "b c", "=d", *(f"i{number}" for number in range(4, 21)))
+PLAN = Plan(
+    window=5,
+    excluded=3,
+    items=ITEMS,
+    titles=tuple(f"Title {name}" for name in ITEMS),
+    attribute_names=("kind: odd", "kind: even"),
+    attributes=tuple((number % 2,) for number in range(len(ITEMS))),
+)
+
+
+def written(path: Path, **changes: Any) -> Path:
+    keras.utils.set_random_seed(1)
+    _, model = build_model(PLAN, ModelSettings(width=8, blocks=1))
+    nothing = Examples({}, np.zeros(0))
+    card = Card(
+        domain=NAME,
+        summary="tiny",
+        inputs=(Tensor("history", "int32", (5,), "codes"), Tensor("exclude", "int32", (3,), "codes")),
+        outputs=(Tensor("items", "int32", (20,), "codes"), Tensor("scores", "float32", (20,), "scores")),
+        settings=store_settings(PLAN),
+    )
+    golden = solution.golden(Prepared(PLAN, nothing, nothing, nothing), {})
+    content = export(model, "float32", views={SCORE: (ALL_SCORES,)})
+    path.write_bytes(assemble(content, replace(card, **changes), golden))
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("device") / "m.tflite")
+
+
+@pytest.fixture
+def recommender(file: Path) -> Recommender:
+    return Recommender(file)
+
+
+def shown(answer: Any) -> list[str]:
+    return [found.item for found in answer.items]
+
+
+def test_the_highest_scores_come_first_and_nothing_that_was_had(recommender: Recommender) -> None:
+    answer = recommender.recommend(["007", "i5"], 18)
+    scores = [found.score for found in answer.items]
+    assert scores == sorted(scores, reverse=True) and len(scores) == 18
+    assert not {"007", "i5"} & set(shown(answer)) and answer.items[0].title == f"Title {answer.items[0].item}"
+
+
+def test_unknown_identifiers_are_ignored_and_named(recommender: Recommender) -> None:
+    answer = recommender.recommend(["7", "007", "x", "7"], 3)
+    assert answer.unknown == ("7", "x") and shown(answer) == shown(recommender.recommend(["007"], 3))
+
+
+@pytest.mark.parametrize("history", [[], ["nothing known"], list(ITEMS)])
+def test_any_history_is_answered(recommender: Recommender, history: list[str]) -> None:
+    answer = recommender.recommend(history, 20)
+    assert len(answer.items) == (0 if len(history) == 20 else 20)
+
+
+def test_rules_hold_at_call_time(recommender: Recommender) -> None:
+    odd = {name for name, held in zip(ITEMS, PLAN.attributes, strict=True) if held == (0,)}
+    only = shown(recommender.recommend(["007"], 20, only=["kind: odd"], exclude=["=d"]))
+    assert set(only) == odd - {"007", "=d"}
+    assert "007" in shown(recommender.recommend(["007"], 20, repeats=True))
+
+
+def test_a_reason_is_the_fall_of_the_score_without_the_item(recommender: Recommender) -> None:
+    found = recommender.recommend(["i4", "i5", "i6"], 5).items
+    assert any(item.why for item in found)
+    for item in found:
+        for reason in item.why:
+            rest = [name for name in ("i4", "i5", "i6") if name != reason.item]
+            again = {other.item: other.score for other in recommender.recommend(rest, 20, repeats=True).items}
+            assert reason.gain == pytest.approx(item.score - again[item.item], abs=1e-5) and reason.gain > 0
+    assert all(item.why == () for item in recommender.recommend(["i4"], 3, explain=False).items)
+
+
+def test_the_history_is_kept_saved_and_restored(recommender: Recommender, file: Path, tmp_path: Path) -> None:
+    recommender.remember("007")
+    recommender.remember("i9")
+    recommender.save(tmp_path / "h.json")
+    other = Recommender(file)
+    assert other.restore(tmp_path / "h.json") == () and other.history == ["007", "i9"]
+    assert shown(other.recommend(k=4)) == shown(recommender.recommend(["007", "i9"], 4))
+    other.forget()
+    assert other.history == []
+    with pytest.raises(ContractError, match="no item 'i99'"):
+        other.remember("i99")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "domain": "x", "history": []}', '{"history": 3}'])
+def test_what_is_no_saved_history_is_refused(recommender: Recommender, tmp_path: Path, text: str) -> None:
+    (tmp_path / "h.json").write_text(text)
+    recommender.remember("007")
+    with pytest.raises(SourceError, match=r"h\.json is not a history"):
+        recommender.restore(tmp_path / "h.json")
+    assert recommender.history == ["007"]
+
+
+@pytest.mark.parametrize("k", [0, -1, 21])
+def test_k_is_between_one_and_the_catalogue(recommender: Recommender, k: int) -> None:
+    with pytest.raises(ContractError, match=f"k = {k}, expected 1 to 20"):
+        recommender.recommend(["007"], k)
+
+
+def test_a_misspelt_attribute_is_told(recommender: Recommender) -> None:
+    with pytest.raises(ConfigError, match="kind: odd"):
+        recommender.recommend(["007"], 3, only=["kind: ood"])
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [replace(PLAN, window=6), replace(PLAN, items=(*ITEMS, "one more"), titles=(), attributes=(), attribute_names=())],
+)
+def test_settings_of_another_network_are_refused(tmp_path: Path, plan: Plan) -> None:
+    with pytest.raises(DeviceFileError, match="cannot use"):
+        Recommender(written(tmp_path / "m.tflite", settings=store_settings(plan)))
+
+
+def test_a_file_of_another_domain_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceFileError, match="finance_fraud"):
+        Recommender(written(tmp_path / "m.tflite", domain="finance_fraud"))
+
+
+def test_a_file_of_histories_becomes_a_table(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("user,item,timestamp\nann,i5,2\nann,007,1\nbob,zzz,1\n")
+    counts = predict_file(file, [tmp_path / "h.csv"], out=tmp_path / "r.csv", k=3)
+    with (tmp_path / "r.csv").open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert counts == {"users": 2, "recommendations": 6, "unknown items": 1}
+    expected = shown(Recommender(file).recommend(["007", "i5"], 3))
+    assert [row["item"].removeprefix("'") for row in rows if row["user"] == "ann"] == expected
+    assert not any(cell.startswith("=") for row in rows for cell in row.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("user,thing\na,b\n", "item=item"), ("user,item\na,\n", "row 1"), ("user,item,timestamp\na,b,soon\n", "row 1")],
+)
+def test_histories_that_cannot_be_read_are_one_error(file: Path, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "h.csv").write_text(text)
+    with pytest.raises(ContractError, match=said):
+        predict_file(file, [tmp_path / "h.csv"], out=tmp_path / "r.csv")
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_it_runs_without_tensorflow(file: Path) -> None:
+    code = (
+        "import sys; from edgekit.domains.retail_recommendation import Recommender; "
+        f"Recommender({str(file)!r}).recommend(['007'], 2); "
+        "print([name for name in ('tensorflow', 'keras', 'pandas', 'scipy') if name in sys.modules])"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "[]"

@@ -12,13 +12,13 @@ heat map lies inside them. Source: Yang et al. 2023, Scientific Data 10:41.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from over_seeds import Run, figures, fitted_once, median_seconds, run, sizes, statistics, verdict
 from rich.console import Console
 
 from edgekit import pipeline
@@ -28,10 +28,8 @@ from edgekit.domains.healthcare_imaging.features import to_canvas
 from edgekit.domains.healthcare_imaging.illustrate import heat_in_lesions, refusals
 from edgekit.domains.healthcare_imaging.solution import DOMAIN
 from edgekit.domains.healthcare_imaging.verdicts import DISTANCE, OperatingPoint
-from edgekit.evidence import Export, Learnt, Material, Measured
-from edgekit.shared.domain import Domain, Predictor, Prepared, Progress, Request, Rivals
-from edgekit.shared.errors import RunError
-from edgekit.shared.estimates import Compute, Statistic, bootstrap, paired_difference
+from edgekit.evidence import Export, Material
+from edgekit.shared.domain import Predictor, Request
 from edgekit.shared.files import write_json
 from edgekit.shared.versions import versions
 from edgekit.tflite_export.convert import convert
@@ -56,7 +54,7 @@ PUBLISHED = {
     "Google AutoML Vision": (0.991, 0.946),
 }
 OTHER_IMAGES = 400
-CALLS = 300
+CALLS = 100
 console = Console(stderr=True)
 
 
@@ -72,8 +70,7 @@ def main() -> None:
     material = pipeline.gather(DOMAIN, config, Request(arguments.data), clock, seed=0)
     domain = replace(DOMAIN, rivals=fitted_once(DOMAIN.rivals))
     runs = [run(domain, material, config, clock, seed=seed) for seed in range(arguments.seeds)]
-    statistics = {name: over_seeds(name, runs, material, config) for name in runs[0][2].outputs}
-    rivals = [name for name in statistics if name not in ("keras", "tflite")]
+    made = statistics(DOMAIN, runs, material, config, metrics=METRICS)
     write_json(
         arguments.out,
         {
@@ -82,8 +79,8 @@ def main() -> None:
             "data": f"{arguments.data.name}, {len(material.data):,} images, sha256 {material.data.fingerprint}",
             "protocol": PROTOCOL,
             "seeds": arguments.seeds,
-            "table": {name: figures(metrics) for name, metrics in statistics.items()},
-            "verdict": verdict(statistics, rivals),
+            "table": {name: figures(metrics) for name, metrics in made.items()},
+            "verdict": verdict(made, DOMAIN.primary_metric),
             "published": {
                 name: {"auc": auc, "accuracy": accuracy, "source": PUBLISHED_SOURCE}
                 for name, (auc, accuracy) in PUBLISHED.items()
@@ -91,80 +88,10 @@ def main() -> None:
             "foreign": foreign(runs, material, arguments.other),
             "heat_map": heat_map(config, clock),
             "ratios": ratios(runs[0]),
-            "export": sizes(runs, material, config),
+            "export": sizes(DOMAIN, runs, material, config),
             "versions": versions(),
         },
     )
-
-
-Run = tuple[Learnt, Export, Measured]
-
-
-def run(domain: Domain, material: Material, config: ImagingConfig, clock: pipeline.Clock, *, seed: int) -> Run:
-    """Fit, export and measure with one seed.
-
-    Raises:
-        RunError: nothing ships, so there is nothing to measure.
-    """
-    console.log(f"seed {seed}")
-    learnt = pipeline.learn(domain, config, material.prepared, clock, seed=seed)
-    export = pipeline.export_ladder(DOMAIN, config, material.prepared, learnt, clock, seed=seed)
-    if export.chosen is None:
-        raise RunError(f"No rung is inside the budget with seed {seed}: {[rung.reason for rung in export.rungs]}.")
-    measured = pipeline.measure(DOMAIN, config, material.prepared, learnt, export, seed=seed)
-    for name, metrics in measured.figures.items():
-        console.log(name, {metric: round(estimate.value, 4) for metric, estimate in metrics.items()})
-    return learnt, export, measured
-
-
-def fitted_once(fit: Rivals) -> Rivals:
-    """Fit the rivals with the first seed alone: they draw next to nothing at random."""
-    kept: dict[str, Predictor] = {}
-
-    def rivals(prepared: Prepared, config: Any, /, *, seed: int, report: Progress) -> dict[str, Predictor]:
-        if not kept:
-            kept.update(fit(prepared, config, seed=seed, report=report))
-        return kept
-
-    return rivals
-
-
-def over_seeds(name: str, runs: Sequence[Run], material: Material, config: ImagingConfig) -> dict[str, list[Statistic]]:
-    """Return each metric of a predictor, one statistic a seed."""
-    test = material.prepared.test
-    by_seed = [
-        DOMAIN.evaluate(measured.outputs[name], test, config, threshold=measured.thresholds[name])
-        for _, _, measured in runs
-    ]
-    return {metric: [one[metric] for one in by_seed] for metric in METRICS if all(metric in one for one in by_seed)}
-
-
-def joined(seeds: Sequence[Statistic]) -> Statistic:
-    """Return the mean over the seeds as one statistic; an image is in or out of all of them."""
-    return Statistic(_mean([one.compute for one in seeds]), seeds[0].units)
-
-
-def _mean(computes: Sequence[Compute]) -> Compute:
-    return lambda weight: float(np.mean([compute(weight) for compute in computes]))
-
-
-def figures(metrics: Mapping[str, Sequence[Statistic]]) -> dict[str, dict[str, float]]:
-    """Return mean, standard deviation over the seeds, and interval of each metric."""
-    return {
-        metric: bootstrap(joined(seeds)).as_json() | {"sd": float(np.std([one.compute(None) for one in seeds]))}
-        for metric, seeds in metrics.items()
-    }
-
-
-def verdict(statistics: Mapping[str, Mapping[str, Sequence[Statistic]]], rivals: Sequence[str]) -> dict[str, Any]:
-    """Compare the device file with the rival of the highest AUC."""
-    pooled = {name: joined(metrics["auc"]) for name, metrics in statistics.items()}
-    best = max(rivals, key=lambda name: pooled[name].compute(None))
-    return {
-        "metric": "auc",
-        "best_rival": best,
-        "difference": paired_difference(pooled["tflite"], pooled[best]).as_json(),
-    }
 
 
 def foreign(runs: Sequence[Run], material: Material, other: Path | None) -> dict[str, float]:
@@ -206,7 +133,7 @@ def ratios(one: Run) -> dict[str, float]:
     device, network = measured.predictors["tflite"], learnt.fitted.model
     chosen = export.chosen
     plain = len(convert(network))
-    slow, fast = _seconds(lambda: network.predict(image, verbose=0), 30), _seconds(lambda: device(image), CALLS)
+    slow, fast = median_seconds(lambda: network.predict(image, verbose=0), lambda: device(image), times=CALLS)
     return {
         "keras_predict_vs_tflite": slow / fast,
         "tflite_vs_float32": _rung_median(export, chosen.recipe if chosen else "float32")
@@ -218,34 +145,6 @@ def ratios(one: Run) -> dict[str, float]:
 def _rung_median(export: Export, recipe: str) -> float:
     found = next(rung.latency for rung in export.rungs if rung.recipe == recipe)
     return found.median_ms if found else float("nan")
-
-
-def _seconds(call: Callable[[], Any], calls: int) -> float:
-    """Return the median time of a call."""
-    call()
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def sizes(runs: Sequence[Run], material: Material, config: ImagingConfig) -> dict[str, Any]:
-    """Return the rung chosen by each seed, and the largest whole files, card and golden images included."""
-    shipped, float32 = [], []
-    for learnt, export, measured in runs:
-        card = pipeline.card_of(DOMAIN, config, material, learnt, measured.figures)
-        files = pipeline.device_files(export, card, DOMAIN.golden(material.prepared, learnt.answers), config)
-        shipped.append(len(files[f"{DOMAIN.name}.tflite"]))
-        float32.append(len(files["export/float32.tflite"]))
-    recipes = [export.chosen.recipe for _, export, _ in runs if export.chosen]
-    return {
-        "chosen": max(set(recipes), key=recipes.count),
-        "bytes": max(shipped),
-        "float32_bytes": max(float32),
-        "by_seed": recipes,
-    }
 
 
 if __name__ == "__main__":

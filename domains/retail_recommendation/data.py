@@ -126,7 +126,6 @@ def _examples(
         "cold_item": ~known_items[log.item[rows]],
         "cold_user": ~known_users[log.user[rows]],
         "repeat": sequences.repeats(rows),
-        "catalogue": np.full(len(rows), log.num_items),
     }
     return Examples(inputs, log.item[rows], context)
 

@@ -121,7 +121,7 @@ class Recommender:
         codes, unknown = features.codes_of(names, self.plan)
         scores = self._scores(codes)
         allowed = self._allowed(codes, exclude, only, repeats=repeats)
-        order = np.argsort(-np.where(allowed, scores, -np.inf), kind="stable")[: min(k, int(allowed.sum()))]
+        order = _best(np.where(allowed, scores, -np.inf), min(k, int(allowed.sum())))
         reasons = self._reasons(codes, scores, order) if explain and codes else [()] * len(order)
         found = (
             Recommendation(self.plan.items[code - 1], self._title(code), float(scores[code]), why)
@@ -209,6 +209,13 @@ class Recommender:
     def _require_count(self, k: int) -> None:
         if not 1 <= k <= len(self.plan.items):
             raise ContractError(f"Found k = {k}, expected 1 to {len(self.plan.items):,}, the size of the catalogue.")
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the highest scores, highest first, of equal ones the first."""
+    lowest = -np.partition(-scores, count - 1)[count - 1] if count else np.inf
+    found = np.flatnonzero(scores >= lowest)
+    return np.asarray(found[np.argsort(-scores[found], kind="stable")][:count])
 
 
 def predict_file(

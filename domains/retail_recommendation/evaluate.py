@@ -8,7 +8,7 @@ import numpy as np
 
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Examples
-from ...shared.estimates import Compute, Statistic, mean_statistic
+from ...shared.estimates import Statistic, mean_statistic
 from . import ranking
 
 if TYPE_CHECKING:
@@ -28,13 +28,12 @@ def evaluate(
     All are of the full ranking: every item of the catalogue that the shopper did not have competes. ``hr@k`` is the
     share of examples whose next item is among the first k, ``ndcg@k`` counts it the less the further down it stands,
     ``mrr`` is the mean of 1 / rank within the list. Both are given for 10, and for the shop's own k where it differs.
-    ``coverage@10`` is the share of the catalogue that anybody is shown; a resample holds fewer shoppers and so shows
-    less of it, so its interval lies too low and may end below the value. An item that comes next although the
-    shopper had it already is never found, for it is never recommended.
+    An item that comes next although the shopper had it already is never found, for it is never recommended. Coverage
+    and the like stand in the report without intervals: a resample holds fewer shoppers, and so shows fewer items.
 
     Args:
         outputs: ``items`` int32 and ``scores`` float32, both (example, place), the highest first.
-        examples: their context holds ``unit``, the shopper, and ``catalogue``, the number of items, the same in all.
+        examples: their context holds ``unit``, the shopper.
         config: its ``decision.k`` is the shop's own k.
         threshold: not needed.
     """
@@ -44,8 +43,6 @@ def evaluate(
         made[f"hr@{k}"] = mean_statistic(ranking.hits(items, target, k), units)
         made[f"ndcg@{k}"] = mean_statistic(ranking.ndcg(items, target, k), units)
     made["mrr"] = mean_statistic(ranking.reciprocal_rank(items, target), units)
-    num_items = int(examples.context["catalogue"][0])
-    made[f"coverage@{PUBLISHED_K}"] = Statistic(_coverage(items, PUBLISHED_K, num_items), units)
     return made
 
 
@@ -60,10 +57,3 @@ def decide(outputs: Arrays, validation: Examples, config: RetailConfig) -> Thres
 def listed(outputs: Arrays) -> np.ndarray:
     """Return int (example, place) item codes, 0 at places for which no item was left."""
     return np.asarray(np.where(outputs[SCORES] > NOTHING_LEFT, outputs[ITEMS], 0))
-
-
-def _coverage(items: np.ndarray, k: int, num_items: int) -> Compute:
-    def compute(weight: np.ndarray | None) -> float:
-        return ranking.coverage(items if weight is None else items[weight > 0], k, num_items)
-
-    return compute

@@ -252,7 +252,7 @@ def learn(
     figures: dict[str, list[float]] = {"loss": [], "score": []}
     best, best_epoch, best_weights = -np.inf, 0, list[np.ndarray]()
     for number in range(1, settings.epochs + 1):
-        figures["loss"].append(_epoch(learner, step, train, rng))
+        figures["loss"].append(run_epoch(learner, step, train, rng))
         figures["score"].append(value := _averaged_score(learner, score))
         if value > best:
             best, best_epoch = value, number
@@ -270,7 +270,7 @@ def learn(
     return Course(figures, best_epoch, time.perf_counter() - start)
 
 
-def _epoch(learner: Learner, step: Callable[[Any, Any], Any], train: Examples, rng: np.random.Generator) -> float:
+def run_epoch(learner: Learner, step: Callable[[Any, Any], Any], train: Examples, rng: np.random.Generator) -> float:
     """Go once through the windows and return the mean loss."""
     ahead = len(learner.settings.next_weights)
     drawn = batches(train.inputs["history"], train.target, size=learner.size, ahead=ahead, rng=rng)

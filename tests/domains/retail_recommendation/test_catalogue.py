@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from edgekit.domains.retail_recommendation import catalogue as module
-from edgekit.domains.retail_recommendation.catalogue import Catalogue, Described, describe_items, read_catalogue
+from edgekit.domains.retail_recommendation.catalogue import (
+    Catalogue,
+    Described,
+    describe_items,
+    new_items,
+    read_catalogue,
+)
 from edgekit.shared.errors import ContractError, SourceError
 
 FILMS = (
@@ -56,9 +62,52 @@ def test_what_is_not_used_is_said(tmp_path: Path) -> None:
     notes = describe_items(read(tmp_path, *FILMS), ("007", "7", "a, b", "unknown", "stranger")).notes
     assert notes[0].startswith("items are described by items.csv (sha256 ")
     assert "items.csv: numbers and dates are no attributes and are left out: 'price', 'since'" in notes
-    assert "2 items of items.csv never occur in the rows that count and are left out" in notes
+    assert "2 items of items.csv are left out: none of the rows that count has them" in notes
     assert "2 of 5 items have no row in items.csv: no title, no attributes" in notes
     assert any(note.startswith("3 values of items.csv are no attributes") for note in notes)
+
+
+# === New items ===
+
+NEW = ("item,title,kind,price", "a,A,x,1", "b,B,y,2", "n1,N1,x,3", "n2,N2,,4", "n3,N3,  y ,5", "n4,N4, | ,6")
+
+
+@pytest.mark.parametrize("choice", ["auto", "include"])
+def test_what_nobody_had_is_new_if_something_is_said_of_it(tmp_path: Path, choice: str) -> None:
+    new, notes = new_items(read(tmp_path, *NEW), {"a", "b"}, choice)
+    assert new == ("n1", "n3"), "a title and a price describe nothing"
+    assert notes == ["2 items of items.csv occur in no row and are recommended by their attributes"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "had", "new"),
+    [
+        ("leave_out", {"a", "b", "c"}, ()),
+        ("auto", {"a"}, ()),
+        ("include", {"a"}, ("b", "n1", "n3")),
+        ("auto", {"a", "b", "n1", "n3"}, ()),
+        ("include", {"a", "b", "n1", "n3"}, ()),
+        ("auto", {"n1", "n3"}, ("a", "b")),
+    ],
+)
+def test_which_new_items_are_taken_in(tmp_path: Path, choice: str, had: set[str], new: tuple[str, ...]) -> None:
+    assert new_items(read(tmp_path, *NEW), had, choice)[0] == new
+
+
+def test_new_items_that_outnumber_the_others_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    _, notes = new_items(read(tmp_path, *NEW), {"a"}, "auto")
+    assert notes == [
+        "3 items of items.csv occur in no row and are left out, for they outnumber those that do; data.new_items = "
+        "include takes them in"
+    ]
+
+
+@pytest.mark.parametrize("choice", ["auto", "include", "leave_out"])
+def test_without_a_table_nothing_is_new(choice: str) -> None:
+    assert new_items(None, {"a"}, choice) == ((), [])
+
+
+# === Titles and attributes ===
 
 
 def test_an_item_without_a_row_has_no_title_and_no_attributes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from edgekit.shared.errors import ConfigError
 def test_defaults_survive_their_own_check() -> None:
     config = RetailConfig()
     assert override(config, {}) == config
-    assert (config.data.split, config.model.window, config.decision.k) == ("auto", 50, 10)
+    assert (config.data.split, config.data.new_items, config.decision.k) == ("auto", "auto", 10)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,18 @@ def test_defaults_survive_their_own_check() -> None:
         ("data", "max_events_per_user", 1, "greater than or equal to 2"),
         ("data", "min_rating", "high", "number"),
         ("model", "kind", "lstm", "transformer"),
-        ("model", "heads", 3, "multiple of model.heads"),
         ("model", "window", LONGEST_WINDOW + 1, "less than or equal"),
         ("model", "excluded", 0, "greater than or equal to 1"),
+        ("data", "new_items", "maybe", "leave_out"),
         ("training", "loss", "bpr", "sampled"),
+        ("training", "average", 1.0, "less than 1"),
+        ("training", "hidden_items", 1.0, "less than 1"),
+        ("training", "batch_size", -1, "greater than or equal to 0"),
+        ("training", "next_weights", [], "at least 1"),
+        ("training", "next_weights", [1.0] * 21, "at most 20"),
+        ("training", "next_weights", [0.0, 1.0], "first weight must be above 0"),
+        ("training", "next_weights", [1.0, -0.5], "the others 0 or more"),
+        ("training", "next_weights", [1.0, float("inf")], "finite|the others 0 or more"),
         ("decision", "k", TOP + 1, "less than or equal"),
     ],
 )
@@ -41,8 +49,18 @@ def test_what_does_not_fit_is_refused(section: str, key: str, value: Any, said: 
         override(base, {section: {key: value}})
 
 
+def test_heads_share_the_width() -> None:
+    with pytest.raises(ConfigError, match=r"model\.width \(32\) must be a multiple of model\.heads \(3\)"):
+        override(RetailConfig(), {"model": {"kind": "transformer", "width": 32, "heads": 3}})
+
+
 def test_a_gru_has_no_heads() -> None:
-    assert override(RetailConfig(), {"model": {"kind": "gru", "heads": 3}}).model.kind == "gru"
+    assert override(RetailConfig(), {"model": {"kind": "gru", "width": 32, "heads": 3}}).model.kind == "gru"
+
+
+def test_a_later_item_may_count_nothing() -> None:
+    changed = override(RetailConfig(), {"training": {"next_weights": [2.0, 0.0, 0.5]}})
+    assert changed.training.next_weights == (2.0, 0.0, 0.5)
 
 
 def test_events_are_given_as_a_list() -> None:

@@ -22,7 +22,8 @@ REAL = Path(__file__).parents[4] / "shared/data/retail"
 BEAUTY, RATINGS = REAL / "amazon_beauty_5core/Beauty.txt", REAL / "ml-latest-small/ratings.csv"
 needs_beauty = pytest.mark.skipif(not BEAUTY.exists(), reason=f"no ../shared/data/retail/{BEAUTY.name} here")
 needs_ratings = pytest.mark.skipif(not RATINGS.exists(), reason=f"no ../shared/data/retail/{RATINGS.name} here")
-CONFIG = RetailConfig(model=ModelSettings(window=4, excluded=5, width=8))
+CONFIG = RetailConfig(model=ModelSettings(window=4, excluded=5, width=8, heads=1, attributes=True))
+PUBLISHED = RetailConfig(model=ModelSettings(window=50, excluded=256, width=8, heads=1))
 ROWS = 400
 
 
@@ -62,7 +63,8 @@ def small(*users: int) -> Log:
 
 
 def told(examples: Examples) -> list[list[Any]]:
-    return [array.tolist() for array in (*examples.inputs.values(), examples.target, *examples.context.values())]
+    arrays = (*examples.inputs.values(), examples.target, *examples.context.values())
+    return [np.where(np.isnan(array), -1, array).tolist() for array in arrays]
 
 
 # === Splits ===
@@ -190,12 +192,32 @@ def test_training_examples_know_training_rows_only() -> None:
     made = log()
     splits = split(made, CONFIG, seed=0)
     train = prepare(made, splits, CONFIG).train
-    count = np.bincount(made.user[splits.train])
-    assert int((train.target > 0).sum()) == int((count[count > 0] - 1).sum())
+    shown = train.target > 0
+    np.testing.assert_array_equal(np.bincount(train.target[shown]), np.bincount(made.item[splits.train]))
+    users = np.unique(made.user[splits.train])
+    assert int((shown & (train.inputs["history"] == 0)).sum()) == len(users), "each user's first row, after nothing"
     assert train.inputs["history"].shape == train.target.shape == (len(train), 4)
     assert train.inputs["history"].dtype == train.target.dtype == train.inputs["exclude"].dtype == np.int32
     assert train.inputs["exclude"].shape == (len(train), 5) and train.inputs["exclude"].strides == (0, 0)
     assert set(train.context["unit"]) <= set(made.user[splits.train])
+
+
+def test_the_age_of_what_follows_is_told_in_days() -> None:
+    made = replace(log(), time=np.arange(ROWS) * 86_400)
+    splits = split(made, CONFIG, seed=0)
+    train = prepare(made, splits, CONFIG).train
+    age, shown = train.context["age_days"], train.target > 0
+    assert age.dtype == np.float32 and age.shape == train.target.shape
+    np.testing.assert_array_equal(np.isnan(age), ~shown)
+    row = len(splits.train) - 1 - age[shown].astype(int)
+    np.testing.assert_array_equal(made.item[row], train.target[shown])
+    assert sorted(row.tolist()) == splits.train.tolist()
+
+
+def test_without_times_there_is_no_age() -> None:
+    made = log(timed=False)
+    train = prepare(made, split(made, CONFIG, seed=0), CONFIG).train
+    assert np.isnan(train.context["age_days"]).all() and train.context["age_days"].shape == train.target.shape
 
 
 def test_training_examples_can_be_taken_apart() -> None:
@@ -231,7 +253,7 @@ def test_the_plan_holds_items_and_attributes() -> None:
 @pytest.mark.parametrize("names", [("kind: odd", "kind: third"), ()])
 def test_attributes_are_left_out_where_they_are_not_wanted(names: tuple[str, ...]) -> None:
     made = replace(log(), attribute_names=names, attributes=log().attributes[:, : len(names)])
-    wanted = CONFIG.model_copy(update={"model": ModelSettings(attributes=not names)})
+    wanted = CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"attributes": not names})})
     plan = make_plan(made, wanted)
     assert (plan.attribute_names, plan.attributes) == ((), ()) and Plan.from_json(plan.as_json()) == plan
 
@@ -249,11 +271,11 @@ def test_what_cannot_be_done_is_said() -> None:
 
 @needs_beauty
 def test_amazon_beauty_has_an_example_for_each_user() -> None:
-    made = load(Request(BEAUTY), RetailConfig(), report=print)
-    splits = split(made, RetailConfig(), seed=0)
-    prepared = prepare(made, splits, RetailConfig())
+    made = load(Request(BEAUTY), PUBLISHED, report=print)
+    splits = split(made, PUBLISHED, seed=0)
+    prepared = prepare(made, splits, PUBLISHED)
     assert (len(prepared.validation), len(prepared.test)) == (22_363, 22_363)
-    assert int((prepared.train.target > 0).sum()) == 198_502 - 3 * 22_363
+    assert int((prepared.train.target > 0).sum()) == 198_502 - 2 * 22_363
     assert not prepared.test.context["cold_user"].any() and not prepared.test.context["repeat"].any()
     assert prepared.test.inputs["history"][0].tolist() == [0] * 46 + [
         prepared.plan.code_of[name] for name in ("1", "2", "3", "4")
@@ -263,11 +285,11 @@ def test_amazon_beauty_has_an_example_for_each_user() -> None:
 
 @needs_ratings
 def test_movielens_is_split_in_time() -> None:
-    made = load(Request(RATINGS, {"user": "userid", "item": "movieid"}), RetailConfig(), report=print)
-    splits = split(made, RetailConfig(), seed=0)
+    made = load(Request(RATINGS, {"user": "userid", "item": "movieid"}), PUBLISHED, report=print)
+    splits = split(made, PUBLISHED, seed=0)
     assert {name: len(rows) for name, rows in splits.parts().items()} == {
         "train": 80_668, "validation": 10_084, "test": 10_084,
     }  # fmt: skip
-    test = prepare(made, splits, RetailConfig()).test
+    test = prepare(made, splits, PUBLISHED).test
     assert (test.context["cold_item"].sum(), test.context["cold_user"].sum()) == (2_029, 9_154)
     assert (test.inputs["exclude"] > 0).any(axis=1).sum() == (test.context["length"] > 50).sum()

@@ -20,10 +20,9 @@ OUTPUTS = {
 TARGET = np.array([3, 3, 3, 5], np.int32)  # ranks 1, 3, none (its place is empty), 2
 
 
-def examples(target: np.ndarray, *, units: list[int] | None = None, catalogue: int = 8) -> Examples:
+def examples(target: np.ndarray, *, units: list[int] | None = None) -> Examples:
     unit = np.arange(len(target)) if units is None else np.array(units)
-    context = {"unit": unit, "catalogue": np.full(len(target), catalogue)}
-    return Examples({"history": np.zeros((len(target), 2), np.int32)}, target, context)
+    return Examples({"history": np.zeros((len(target), 2), np.int32)}, target, {"unit": unit})
 
 
 def figures(config: RetailConfig = CONFIG) -> dict[str, float]:
@@ -36,14 +35,13 @@ def test_figures_by_hand() -> None:
             "hr@10": 3 / 4,
             "ndcg@10": (1 + 1 / 2 + 1 / math.log2(3)) / 4,
             "mrr": (1 + 1 / 3 + 1 / 2) / 4,
-            "coverage@10": 5 / 8,
         }
     )
 
 
 def test_the_shops_own_k_is_added() -> None:
     made = figures(RetailConfig(decision=DecisionSettings(k=2)))
-    assert set(made) == {"hr@10", "ndcg@10", "mrr", "coverage@10", "hr@2", "ndcg@2"}
+    assert set(made) == {"hr@10", "ndcg@10", "mrr", "hr@2", "ndcg@2"}
     assert (made["hr@2"], made["ndcg@2"]) == pytest.approx((2 / 4, (1 + 1 / math.log2(3)) / 4))
 
 
@@ -56,7 +54,7 @@ def test_every_figure_is_resampled_by_shopper() -> None:
     rng = np.random.default_rng(0)
     items = np.argsort(rng.random((60, 40)), axis=1).astype(np.int32) + 1
     outputs = {"items": items, "scores": -np.sort(rng.random((60, 40)).astype(np.float32), axis=1)}
-    given = examples(rng.integers(1, 41, 60), units=[row // 3 for row in range(60)], catalogue=40)
+    given = examples(rng.integers(1, 41, 60), units=[row // 3 for row in range(60)])
     weight = rng.integers(0, 3, 60).astype(np.float64)
     rows = np.repeat(np.arange(60), weight.astype(int))
     made = evaluate(outputs, given, CONFIG)
@@ -67,12 +65,6 @@ def test_every_figure_is_resampled_by_shopper() -> None:
     assert all(np.array_equal(figure.units, given.context["unit"]) for figure in made.values())
     assert bootstrap(made["ndcg@10"]).n == 20
     assert paired_difference(made["ndcg@10"], made["ndcg@10"]).high == 0
-
-
-def test_coverage_counts_the_lists_of_shoppers_who_were_drawn() -> None:
-    made = evaluate(OUTPUTS, examples(TARGET), CONFIG)["coverage@10"]
-    assert made.compute(np.array([0.0, 0.0, 5.0, 0.0])) == 2 / 8
-    assert made.compute(np.array([0.0, 1.0, 0.0, 2.0])) == 4 / 8
 
 
 @pytest.mark.parametrize(("k", "hit", "gain"), [(2, 0.5, (1 + 1 / math.log2(3)) / 4), (1, 0.25, 0.25)])

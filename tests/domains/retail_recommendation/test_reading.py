@@ -244,6 +244,30 @@ def test_items_of_sequences_are_described(tmp_path: Path) -> None:
     assert log.titles == ("Bond", "Seven") and log.items == ("007", "7")
 
 
+NEW_ITEMS = (*ITEMS, "new,Newest,spy", "bare,No kind,", "low,Rated low,film")
+RATED = (f"{ROWS[0]},rating", *(f"{row},5" for row in ROWS[1:]), "cy,low,190,1")
+
+
+@pytest.mark.parametrize(("choice", "new"), [("auto", ("new",)), ("include", ("new",)), ("leave_out", ())])
+def test_new_items_follow_in_the_catalogue_and_are_described(
+    tmp_path: Path, choice: str, new: tuple[str, ...]
+) -> None:
+    given: dict[str, Any] = {"items": NEW_ITEMS, "columns": {"items.title": "name"}}
+    log = read(tmp_path, *RATED, data={"new_items": choice, "min_rating": 2.0}, **given)
+    assert log.items == ("007", "7", "x y", *new), "what was had is not new, even if its rows do not count"
+    assert log.titles == ("Bond", "Seven", "Other", *("Newest" for _ in new))
+    assert log.num_items == 3 + len(new) and log.attributes.shape[0] == log.num_items + 1
+    assert log.item.max() == 3 and [log.attribute_names[at] for at in log.attributes[-1].nonzero()[0]] == ["kind: spy"]
+    told = "1 items of items.csv occur in no row and are recommended by their attributes"
+    assert (told in log.notes) is bool(new)
+
+
+@pytest.mark.parametrize("choice", ["auto", "include", "leave_out"])
+def test_an_items_table_of_another_shop_is_refused(tmp_path: Path, choice: str) -> None:
+    with pytest.raises(ContractError, match="none of the 3 items of the interactions"):
+        read(tmp_path, *ROWS, items=("item,kind", "y1,a", "y2,a", "y3,b"), data={"new_items": choice})
+
+
 def test_items_columns_can_be_left_out(tmp_path: Path) -> None:
     assert read(tmp_path, *ROWS, items=ITEMS, exclude=("items.kind", "items.name")).attribute_names == ()
 
@@ -269,8 +293,17 @@ def test_amazon_beauty() -> None:
 def test_movielens() -> None:
     request = Request(MOVIES / "ratings.csv", {"user": "userid", "item": "movieid"}, items=MOVIES / "movies.csv")
     log = load(request, RetailConfig(), report=print)
-    assert (log.num_users, log.num_items, len(log)) == (610, 9_724, 100_836) and log.timed
+    assert (log.num_users, log.num_items, len(log)) == (610, 9_724 + 18, 100_836) and log.timed
+    assert log.item.max() == 9_724 and log.attributes[9_725:].any(axis=1).all(), "the 18 new films follow, described"
     assert log.titles[log.items.index("1")] == "Toy Story (1995)"
     told = {log.attribute_names[at] for at in log.attributes[log.items.index("1") + 1].nonzero()[0]}
     assert told == {f"genres: {name}" for name in ("Adventure", "Animation", "Children", "Comedy", "Fantasy")}
-    assert "18 items of movies.csv never occur in the rows that count and are left out" in log.notes
+    assert "18 items of movies.csv occur in no row and are recommended by their attributes" in log.notes
+
+
+@needs_movies
+def test_movielens_without_its_new_films() -> None:
+    request = Request(MOVIES / "ratings.csv", {"user": "userid", "item": "movieid"}, items=MOVIES / "movies.csv")
+    log = load(request, RetailConfig(data=DataSettings(new_items="leave_out")), report=print)
+    assert log.num_items == len(log.titles) == 9_724
+    assert "18 items of movies.csv are left out: none of the rows that count has them" in log.notes

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.domains.retail_recommendation.features import Plan, inputs
 from edgekit.domains.retail_recommendation.log import Log
-from edgekit.domains.retail_recommendation.sequences import group, newest, older, training_windows
+from edgekit.domains.retail_recommendation.sequences import NO_ROW, group, newest, older, training_windows
 
 
 def log(user: np.ndarray, item: np.ndarray) -> Log:
@@ -81,33 +81,58 @@ def test_earlier_rows_are_counted_and_repeats_found() -> None:
 
 def test_windows_are_cut_from_the_end() -> None:
     made = log(np.array([0] * 6 + [1] * 2 + [2]), np.array([1, 2, 3, 4, 5, 6, 7, 8, 9]))
-    history, target, user = training_windows(group(made), np.arange(9), window=3)
-    assert history.tolist() == [[3, 4, 5], [0, 1, 2], [0, 0, 7]]
-    assert target.tolist() == [[4, 5, 6], [0, 2, 3], [0, 0, 8]]
-    assert user.tolist() == [0, 0, 1] and history.dtype == target.dtype == np.int32
+    history, follows, user = training_windows(group(made), np.arange(9), window=3)
+    assert history.tolist() == [[3, 4, 5], [0, 1, 2], [0, 0, 7], [0, 0, 0]]
+    assert follows.tolist() == [[3, 4, 5], [0, 1, 2], [NO_ROW, 6, 7], [NO_ROW, NO_ROW, 8]]
+    assert user.tolist() == [0, 0, 1, 2]
+    assert history.dtype == np.int32 and follows.dtype == user.dtype == np.int64
+
+
+def test_rows_that_are_not_to_be_learnt_from_are_nowhere() -> None:
+    made = log(np.zeros(6), np.array([1, 2, 3, 4, 5, 6]))
+    history, follows, user = training_windows(group(made), np.array([0, 2, 5]), window=4)
+    assert history.tolist() == [[0, 0, 1, 3]] and follows.tolist() == [[NO_ROW, 0, 2, 5]] and user.tolist() == [0]
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 300])
-def test_every_next_item_is_a_target_once(window: int) -> None:
+def test_every_row_is_a_target_once_after_the_items_before_it(window: int) -> None:
     made = random_log(500, users=20, items=30)
     train = np.sort(np.random.default_rng(3).permutation(500)[:350])
-    history, target, user = training_windows(group(made), train, window=window)
-    past: dict[int, int] = {}
-    expected: Counter[tuple[int, int, int]] = Counter()
-    for who, item in zip(made.user[train].tolist(), made.item[train].tolist(), strict=True):
-        if who in past:
-            expected[who, past[who], item] += 1
-        past[who] = item
-    shown = target > 0
-    owner = np.broadcast_to(user[:, None], target.shape)
-    found = zip(owner[shown].tolist(), history[shown].tolist(), target[shown].tolist(), strict=True)
+    history, follows, user = training_windows(group(made), train, window=window)
+    past: dict[int, list[int]] = defaultdict(list)
+    expected: Counter[tuple[int, int, int]] = Counter()  # user, the item before or 0, the row
+    for row in train.tolist():
+        who = int(made.user[row])
+        expected[who, past[who][-1] if past[who] else 0, row] += 1
+        past[who].append(int(made.item[row]))
+    shown = follows != NO_ROW
+    owner = np.broadcast_to(user[:, None], follows.shape)
+    found = zip(owner[shown].tolist(), history[shown].tolist(), follows[shown].tolist(), strict=True)
     assert Counter(found) == expected
-    assert ((history > 0) == shown).all()
+    assert not history[~shown].any() and (np.diff(shown.astype(int), axis=1) >= 0).all(), "what is none is in front"
+    first = (history == 0) & shown
+    assert first.sum() == len(past), "one empty history a user"
 
 
-def test_users_with_one_row_teach_nothing() -> None:
-    history, target, user = training_windows(group(log(np.arange(4), np.arange(1, 5))), np.arange(4), window=5)
-    assert history.shape == target.shape == (0, 5) and user.shape == (0,)
+@pytest.mark.parametrize("window", [2, 7, 300])
+def test_a_window_goes_on_where_the_one_before_it_ends(window: int) -> None:
+    made = random_log(500, users=9, items=30)
+    history, follows, user = training_windows(group(made), np.arange(500), window=window)
+    target = np.where(follows == NO_ROW, 0, made.item[follows])
+    inside = history[:, 1:] > 0
+    np.testing.assert_array_equal(history[:, 1:][inside], target[:, :-1][inside])
+    full = (follows != NO_ROW).all(axis=1)
+    newest_of_user = np.append(True, user[1:] != user[:-1])
+    oldest_of_user = np.append(user[1:] != user[:-1], True)
+    assert full[~oldest_of_user].all(), "only the oldest window of a user may be short"
+    last_row = [np.flatnonzero(made.user == who)[-1] for who in user[newest_of_user]]
+    assert follows[newest_of_user, -1].tolist() == last_row, "cut from the end"
+
+
+def test_a_user_with_one_row_teaches_what_newcomers_begin_with() -> None:
+    history, follows, user = training_windows(group(log(np.arange(4), np.arange(1, 5))), np.arange(4), window=3)
+    assert not history.any() and history.shape == (4, 3) and user.tolist() == [0, 1, 2, 3]
+    assert follows.tolist() == [[NO_ROW, NO_ROW, row] for row in range(4)]
 
 
 # === Size ===

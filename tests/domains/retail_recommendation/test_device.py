@@ -44,7 +44,7 @@ PLAN = Plan(
 
 def written(path: Path, **changes: Any) -> Path:
     keras.utils.set_random_seed(1)
-    _, model = build_model(PLAN, ModelSettings(width=8, blocks=1))
+    model = build_model(PLAN, ModelSettings(width=8, heads=2, blocks=1)).ranker
     nothing = Examples({}, np.zeros(0))
     card = Card(
         domain=NAME,

@@ -3,7 +3,7 @@
 Compared on the validation items of Amazon Beauty 5-core (HR@10 / NDCG@10 of the full ranking, one seed; seeds differ by
 .0007 in NDCG). The loss matters most:
 
-- binary cross-entropy with one negative .0588 / .0301; gBCE (Petrov & Macdonald 2023, RecSys; best of four) .0839 / .0476;
+- binary cross-entropy with one negative .0588 / .0301; gBCE (Petrov & Macdonald 2023; best of four) .0839 / .0476;
 - sampled softmax with the correction by log q .1151 / .0690; softmax over all items .1176 / .0702;
 - sampled, and the last epochs over all items .1171 / .0702 in half the time.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,9 +17,11 @@ from edgekit.domains.retail_recommendation.config import ModelSettings, RetailTr
 from edgekit.domains.retail_recommendation.features import Plan
 from edgekit.domains.retail_recommendation.layers import ItemRows, ItemTable
 from edgekit.domains.retail_recommendation.learning import (
+    EXACT_SHARE,
     FEW_ITEMS,
     LAST_RATE,
     LEAST_BATCH,
+    MANY_ITEMS,
     MOST_BATCH,
     STEPS_AN_EPOCH,
     UNIFORM_SHARE,
@@ -94,7 +94,7 @@ def made(
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:
-    return [np.array(variable) for variable in variables]
+    return [variable.numpy() for variable in variables]
 
 
 def alike(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> bool:
@@ -243,16 +243,24 @@ def test_how_many_targets_a_batch_holds(targets: int, asked: int, expected: int)
 
 
 @pytest.mark.parametrize(
-    ("loss", "rows", "negatives", "full"),
+    ("loss", "rows", "negatives", "exact"),
     [
-        ("full", 10**6, 1, True),
-        ("sampled", 3, 1000, False),
-        ("auto", FEW_ITEMS * 50, 50, True),
-        ("auto", FEW_ITEMS * 50 + 1, 50, False),
+        ("full", 10**6, 1, "all"),
+        ("sampled", 3, 1000, "none"),
+        ("auto", FEW_ITEMS * 50, 50, "all"),
+        ("auto", FEW_ITEMS * 50 + 1, 50, "last"),
+        ("auto", MANY_ITEMS * 50, 50, "last"),
+        ("auto", MANY_ITEMS * 50 + 1, 50, "none"),
     ],
 )
-def test_small_catalogues_are_taken_whole(loss: str, rows: int, negatives: int, full: bool) -> None:
-    assert uses_all_items(settings(loss=loss, negatives=negatives), rows) is full
+@pytest.mark.parametrize("epochs", [1, 4, 10, 20])
+def test_small_catalogues_are_taken_whole_and_larger_ones_at_the_end(
+    loss: str, rows: int, negatives: int, exact: str, epochs: int
+) -> None:
+    changed = settings(loss=loss, negatives=negatives, epochs=epochs)
+    found = [uses_all_items(changed, rows, number) for number in range(1, epochs + 1)]
+    last = {"all": epochs, "none": 0, "last": int(np.ceil(EXACT_SHARE * epochs))}[exact]
+    assert found == [False] * (epochs - last) + [True] * last
 
 
 NEW_ONE = plan(6, [(0,), (1,), (0, 1), (), (1,), (0,)])
@@ -278,9 +286,8 @@ def test_the_loss_worked_by_hand(weights: tuple[float, ...]) -> None:
         pairs = [(weight, item) for weight, item in zip(weights, target[row, step], strict=True) if item]
         wanted = sum(weight * scores[row, step, item] for weight, item in pairs) / sum(weight for weight, _ in pairs)
         losses.append(logsumexp(scores[row, step, 1:6]) - wanted)  # neither the padding nor the new item competes
-    assert float(learning._loss(learner, tf.constant(codes), tf.constant(target))) == pytest.approx(
-        np.mean(losses), rel=1e-4
-    )
+    found = learning._loss(learner, tf.constant(codes), tf.constant(target), exact=True)
+    assert float(found) == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_the_sampled_loss_estimates_the_full_one() -> None:
@@ -327,25 +334,26 @@ def test_a_large_catalogue_is_drawn_as_proposed(new: int) -> None:
 # === A step ===
 
 
-@pytest.mark.parametrize(("momentum", "kept"), [(0.0, 0.0), (0.1, 0.1), (0.999, 2 / 11)])
+@pytest.mark.parametrize(("momentum", "kept"), [(0.0, 0.0), (0.1, 0.1), (0.999, 5 / 14)])
 def test_a_step_moves_the_weights_and_their_average(momentum: float, kept: float) -> None:
     train = windows(SEQUENCES)
-    _, learner = made(NEW_ONE, train, settings(average=momentum))
-    learner.optimizer.iterations.assign(0)
-    before = values(learner.variables)
-    step, ((codes, target),) = make_step(learner), drawn(train, size=1000, ahead=3)
-    step(codes, target)  # the rate begins at 0
-    learner.optimizer.iterations.assign(0)
-    for average, value in zip(learner.average, before, strict=True):
-        average.assign(value)
-    rate = keras.Variable(0.1)
-    learner.optimizer._learning_rate = rate
-    step = make_step(learner)
-    step(codes, target)
+    _, learner = made(NEW_ONE, train, settings(average=momentum, epochs=50))
+    learner.optimizer.iterations.assign(3)  # so that the rate is above 0, and the average still forgets fast
+    before, ((codes, target),) = values(learner.variables), drawn(train, size=1000, ahead=3)
+    make_step(learner, exact=True)(codes, target)
     after = values(learner.variables)
-    assert max(np.abs(one - other).max() for one, other in zip(after, before, strict=True)) > 0.01
+    assert max(np.abs(one - other).max() for one, other in zip(after, before, strict=True)) > 1e-3
     expected = [kept * one + (1 - kept) * other for one, other in zip(before, after, strict=True)]
     assert alike(values(learner.average), expected)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_step_returns_the_loss_that_it_was_made_for(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = windows(SEQUENCES)
+    _, learner = made(NEW_ONE, train)
+    monkeypatch.setattr(learning, "_all", lambda learner, states: tf.fill((len(states),), 1000.0))
+    ((codes, target),) = drawn(train, size=1000, ahead=3)
+    assert (float(make_step(learner, exact=exact)(codes, target)) > 900) is exact
 
 
 def test_the_rate_rises_in_the_first_epoch_and_falls_to_the_end() -> None:
@@ -390,11 +398,11 @@ class Watched:
         self.others_go_on.append(not alike(values(self.learner.variables), values(self.learner.average)))
 
 
-def course(scores: Sequence[float], log: Path | None = None, **changed: Any) -> tuple[Watched, learning.Course]:
+def course(scores: Sequence[float], **changed: Any) -> tuple[Watched, learning.Course]:
     train = random_windows(30)
     networks, learner = made(plan(12), train, settings(epochs=len(scores), **changed))
     watched = Watched(networks, learner, scores)
-    found = learn(learner, train, score=watched.score, seed=0, report=watched.report, log=log)
+    found = learn(learner, train, score=watched.score, seed=0, report=watched.report)
     return watched, found
 
 
@@ -416,26 +424,28 @@ def test_what_was_scored_is_the_table_of_the_averaged_items() -> None:
     ("scores", "patience", "epochs", "best"),
     [([0.3] * 9, 3, 4, 1), ([0.1, 0.2, 0.1, 0.1, 0.9], 2, 4, 2), ([0.1, 0.2, 0.1, 0.3], 2, 4, 4), ([0.0], 1, 1, 1)],
 )
-def test_it_stops_when_nothing_gets_better(scores: list[float], patience: int, epochs: int, best: int) -> None:
+def test_it_stops_when_nothing_gets_better(
+    scores: list[float], patience: int, epochs: int, best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "run_epoch", lambda learner, step, train, rng: 0.0)
     watched, found = course(scores, patience=patience)
     assert (len(found.history["score"]), len(watched.lines), found.best_epoch) == (epochs, epochs, best)
 
 
-def test_every_epoch_is_told_and_written(tmp_path: Path) -> None:
-    watched, found = course([0.1, 0.3, 0.2], tmp_path / "training.csv", patience=3)
-    with (tmp_path / "training.csv").open(newline="") as opened:
-        rows = list(csv.reader(opened))
-    assert rows[0] == ["epoch", "loss", "score"] and [row[0] for row in rows[1:]] == ["1", "2", "3"]
-    assert [float(row[1]) for row in rows[1:]] == found.history["loss"]
-    assert [float(row[2]) for row in rows[1:]] == found.history["score"] == [0.1, 0.3, 0.2]
-    assert watched.lines[1].startswith("epoch 2/3  loss ") and watched.lines[2].endswith("best 0.3000 (epoch 2)")
+def test_every_epoch_is_told() -> None:
+    watched, found = course([0.1, 0.3, 0.2], patience=3)
+    assert list(found.history) == ["loss", "score"] and found.history["score"] == [0.1, 0.3, 0.2]
+    assert watched.lines[1].startswith(f"epoch 2/3  loss {found.history['loss'][1]:.4f}  validation 0.3000  ")
+    assert watched.lines[2].endswith("best 0.3000 (epoch 2)")
     assert found.history["loss"][2] < found.history["loss"][0] and found.seconds > 0
 
 
-def test_without_a_place_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    course([0.1])
-    assert not list(tmp_path.iterdir())
+def test_the_last_epochs_are_exact_where_all_items_cost_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[Any] = []
+    monkeypatch.setattr(learning, "make_step", lambda learner, *, exact: exact)
+    monkeypatch.setattr(learning, "run_epoch", lambda learner, step, train, rng: steps.append(step) or 0.0)
+    course([0.1] * 10, patience=10, loss="auto", negatives=1)
+    assert steps == [False] * 8 + [True] * 2
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from edgekit.domains.retail_recommendation import data, synthesis
-from edgekit.domains.retail_recommendation.config import ModelSettings, RetailConfig
+from edgekit.domains.retail_recommendation import data, model, synthesis
+from edgekit.domains.retail_recommendation.config import RECIPES, ModelSettings, RetailConfig
 from edgekit.domains.retail_recommendation.device import ALL_SCORES, ITEMS, SCORE, SCORES
 from edgekit.domains.retail_recommendation.evaluate import evaluate
 from edgekit.domains.retail_recommendation.features import Plan, inputs
-from edgekit.domains.retail_recommendation.model import Networks, build_model, fit_model
+from edgekit.domains.retail_recommendation.model import Networks, build_model, candidates, fit_model
 from edgekit.shared.config import override
 from edgekit.shared.domain import Prepared
-from edgekit.shared.training import predictor
+from edgekit.shared.training import Fitted, predictor
 from edgekit.tflite_export.engine import Engine
 from edgekit.tflite_export.quantize import export
 
@@ -139,6 +140,47 @@ def test_it_learns_what_popularity_cannot_tell(shop: tuple[RetailConfig, Prepare
     rival = evaluate(popular, prepared.validation, config)
     assert found["ndcg@10"].compute(None) > 1.3 * rival["ndcg@10"].compute(None)
     assert len(said) == len(fitted.history["score"]) and fitted.history["loss"][-1] < fitted.history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "tried"),
+    [
+        ({}, {name: (r["model"]["dropout"], r["training"]["next_weights"]) for name, r in RECIPES.items()}),
+        ({"model": {"dropout": 0.4}}, {"as set": (0.4, RECIPES["dense"]["training"]["next_weights"])}),
+        ({"model": {"dropout": 0.0}}, {"as set": (0.0, RECIPES["dense"]["training"]["next_weights"])}),
+        ({"training": {"next_weights": [2.0, 1.0]}}, {"as set": (RECIPES["dense"]["model"]["dropout"], (2.0, 1.0))}),
+        ({"model": {"dropout": 0.4}, "training": {"next_weights": [2.0]}}, {"as set": (0.4, (2.0,))}),
+    ],
+)
+def test_what_is_set_is_not_tried_out(changed: dict[str, Any], tried: dict[str, Any]) -> None:
+    nothing = override(RetailConfig(), {"model": {"dropout": None}, "training": {"next_weights": None}})
+    found = candidates(override(nothing, changed))
+    assert {name: (each.model.dropout, each.training.next_weights) for name, each in found.items()} == tried
+    assert all(each.data == nothing.data and each.model.width == nothing.model.width for each in found.values())
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_the_recipe_that_is_best_on_validation_is_kept(best: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    peaks = [0.3 if place == best else 0.2 for place in range(3)]
+    fitted = [
+        Fitted(object(), {"loss": [3.0, 2.5], "score": [peak, 0.1]}, 1, 10.0 + place)
+        for place, peak in enumerate(peaks)
+    ]
+    given, said = iter(fitted), list[str]()
+    monkeypatch.setattr(model, "candidates", lambda config: dict.fromkeys("abc", config))
+    monkeypatch.setattr(model, "_fit", lambda *_, **__: next(given))
+    found = fit_model(None, RetailConfig(), seed=0, report=said.append, log=tmp_path / "t.csv")  # type: ignore[arg-type]
+    assert found.model is fitted[best].model and found.history == fitted[best].history
+    assert found.seconds == 33.0 and said == ["recipe a", "recipe b", "recipe c"]
+    rows = (tmp_path / "t.csv").read_text().splitlines()
+    assert rows == ["epoch,loss,score", f"1,3.000000,{peaks[best]:.6f}", "2,2.500000,0.100000"]
+
+
+def test_without_a_place_nothing_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model, "_fit", lambda *_, **__: Fitted(object(), {"loss": [3.0], "score": [0.1]}, 1, 1.0))
+    fit_model(None, RetailConfig(), seed=0, report=lambda line: None)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_seed_gives_the_same_network(shop: tuple[RetailConfig, Prepared]) -> None:

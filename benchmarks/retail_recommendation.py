@@ -28,7 +28,7 @@ from edgekit.domains.retail_recommendation.config import RECIPES, RetailConfig
 from edgekit.domains.retail_recommendation.device import ALL_SCORES, Recommender
 from edgekit.domains.retail_recommendation.features import Plan
 from edgekit.domains.retail_recommendation.learning import make_learner, make_step, run_epoch
-from edgekit.domains.retail_recommendation.model import build_model
+from edgekit.domains.retail_recommendation.model import build_member
 from edgekit.domains.retail_recommendation.rivals import ease, purchases, recommend
 from edgekit.domains.retail_recommendation.solution import DOMAIN
 from edgekit.evidence import Material
@@ -181,11 +181,11 @@ def epochs(material: Material, config: RetailConfig) -> dict[str, float]:
 def _own_epoch(material: Material, config: RetailConfig, *, exact: bool) -> float:
     seed_everything(0)
     plan, train = material.prepared.plan, material.prepared.train
-    networks = build_model(plan, config.model)
-    learner = make_learner(networks.encoder, networks.table, plan, train, config.training)
+    member = build_member(plan, config.model)
+    learner = make_learner(member.encoder, member.table, plan, train, config.training)
     step, rng = make_step(learner, exact=exact), np.random.default_rng(0)
     run_epoch(learner, step, train, rng)  # traces
-    return _timed(lambda: run_epoch(learner, step, train, rng))
+    return config.model.members * _timed(lambda: run_epoch(learner, step, train, rng))
 
 
 def _plain_epoch(material: Material, config: RetailConfig) -> float:
@@ -194,7 +194,7 @@ def _plain_epoch(material: Material, config: RetailConfig) -> float:
     settings, rows = config.model, len(plan.items) + 1
     codes = keras.Input((plan.window,), dtype="int32")
     vectors = keras.layers.Embedding(rows, settings.width)(codes)
-    states = build_model(plan, settings).encoder({"codes": codes, "vectors": vectors})
+    states = build_member(plan, settings).encoder({"codes": codes, "vectors": vectors})
     model = keras.Model(codes, keras.layers.Dense(rows)(states))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
     model.compile(optimizer="adam", loss=loss)

@@ -66,6 +66,7 @@ class ModelSettings(Settings):
         kind: ``transformer`` (causal self-attention) or ``gru``.
         window: newest items of a user that the network sees.
         width: numbers an item is described by.
+        members: networks fitted one after the other, whose scores are added up: each errs elsewhere.
         blocks: layers of attention or of recurrence.
         heads: of attention; ``width`` must be a multiple.
         dropout: share of the numbers left out in training; if left out, validation chooses, see ``RECIPES``.
@@ -76,6 +77,7 @@ class ModelSettings(Settings):
     kind: Literal["transformer", "gru"] = "transformer"
     window: int = Field(default=50, ge=2, le=LONGEST_WINDOW)
     width: int = Field(default=96, ge=4, le=1024)
+    members: int = Field(default=2, ge=1, le=8)
     blocks: int = Field(default=2, ge=1, le=16)
     heads: int = Field(default=2, ge=1, le=16)
     dropout: float | None = Field(default=None, ge=0, lt=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Learner:
 
     Attributes:
         encoder: ``codes`` int32 (batch, any step) and ``vectors`` float32 (batch, step, width) to states of that form.
-        table: of the network that ships, to be filled.
+        table: holds the items' vectors for use, to be filled.
         rows: what items are described by.
         variables: all that is learnt.
         optimizer: of the variables.
@@ -62,7 +62,7 @@ def make_learner(
 
     Args:
         encoder: the network without its items.
-        table: of the network that ships.
+        table: holds the items' vectors for use.
         plan: the catalogue, with attributes or without.
         train: windows of histories and what follows; an item that is never a target is new.
         settings: learning rate and loss.
@@ -263,7 +263,7 @@ def learn(
         if number - best_epoch >= settings.patience:
             break
     _assign(learner, best_weights)
-    fill(learner.table, learner.rows)
+    fill(learner.table, [vectors(learner.rows, learner.table.rows)])
     return Course(figures, best_epoch, time.perf_counter() - start)
 
 
@@ -279,17 +279,21 @@ def _averaged_score(learner: Learner, score: Callable[[], float]) -> float:
     """Return the figure of the averaged weights; learning goes on with the others."""
     weights = [variable.numpy() for variable in learner.variables]
     _assign(learner, [average.numpy() for average in learner.average])
-    fill(learner.table, learner.rows)
+    fill(learner.table, [vectors(learner.rows, learner.table.rows)])
     value = float(score())
     _assign(learner, weights)
     return value
 
 
-def fill(table: ItemTable, rows: ItemRows) -> None:
-    """Put the items' vectors into the table of the network that ships."""
-    starts = range(0, table.rows, _CHUNK)
-    parts = [rows(tf.range(start, min(start + _CHUNK, table.rows))).numpy() for start in starts]
-    table.table.assign(np.concatenate(parts))
+def vectors(rows: ItemRows, count: int) -> np.ndarray:
+    """Return float32 (count, width): what the first ``count`` rows, padding included, are described by in use."""
+    starts = range(0, count, _CHUNK)
+    return np.concatenate([rows(tf.range(start, min(start + _CHUNK, count))).numpy() for start in starts])
+
+
+def fill(table: ItemTable, members: Sequence[np.ndarray]) -> None:
+    """Put the members' vectors, float32 (item + 1, width) each, into the table side by side."""
+    table.table.assign(np.concatenate(members, axis=1))
 
 
 def _assign(learner: Learner, weights: list[np.ndarray]) -> None:

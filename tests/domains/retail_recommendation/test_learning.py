@@ -1,4 +1,4 @@
-"""How the networks learn: what is drawn, batches that lose nothing, losses worked by hand, and the weights that stay."""
+"""How the networks learn: what is drawn, batches that lose nothing, losses by hand, and the weights that stay."""
 
 from __future__ import annotations
 

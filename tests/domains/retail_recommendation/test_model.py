@@ -139,7 +139,8 @@ def test_it_learns_what_popularity_cannot_tell(shop: tuple[RetailConfig, Prepare
     }
     rival = evaluate(popular, prepared.validation, config)
     assert found["ndcg@10"].compute(None) > 1.3 * rival["ndcg@10"].compute(None)
-    assert len(said) == len(fitted.history["score"]) and fitted.history["loss"][-1] < fitted.history["loss"][0]
+    assert said[0] == "recipe as set" and len(said) == 1 + len(fitted.history["score"])
+    assert fitted.history["loss"][-1] < fitted.history["loss"][0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,9 @@ def test_what_is_set_is_not_tried_out(changed: dict[str, Any], tried: dict[str, 
 
 
 @pytest.mark.parametrize("best", [0, 1, 2])
-def test_the_recipe_that_is_best_on_validation_is_kept(best: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_recipe_that_is_best_on_validation_is_kept(
+    best: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     peaks = [0.3 if place == best else 0.2 for place in range(3)]
     fitted = [
         Fitted(object(), {"loss": [3.0, 2.5], "score": [peak, 0.1]}, 1, 10.0 + place)

@@ -208,8 +208,8 @@ def _sampled(learner: Learner, states: Any, target: Any, own: Any) -> Any:
     Source: Bengio & Senécal 2008, IEEE TNN 19(4); Yi et al. 2019, RecSys (the correction by log q).
     """
     count = learner.settings.negatives
-    drawn = tf.searchsorted(tf.constant(np.cumsum(learner.proposal)), tf.random.uniform((count,)), side="right")
-    drawn = tf.minimum(drawn, len(learner.proposal) - 1)
+    edges = np.cumsum(learner.proposal, dtype=np.float64)  # with fewer digits the last items would take what is lost
+    drawn = tf.searchsorted(edges / edges[-1], tf.random.uniform((count,), dtype=tf.float64), side="right")
     log_q = tf.gather(tf.constant(np.log(np.maximum(learner.proposal, 1e-12))), drawn)
     others = tf.matmul(states, learner.rows(drawn, training=True), transpose_b=True) - log_q - np.log(count)
     others = tf.where(target[:, None] == drawn[None], NOTHING, others)

@@ -259,7 +259,7 @@ def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
     """
     sequences = read_sequences(path, columns)
     if sequences is not None and columns:
-        raise ConfigError(f"--columns names columns of a table, but {path} holds lines `user item item …`. Leave it out.")
+        raise ConfigError(f"--columns names columns of a table, but {path} holds lines `user item …`. Leave it out.")
     if sequences is not None:
         return _by_user(sequences.columns["user"].tolist(), sequences.columns["item"].tolist())
     table = read_table(path)

@@ -172,8 +172,10 @@ def _every_signature(engine: Engine, domain: Domain) -> Predictor:
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         answers = engine.predict(inputs)
         for view, names in domain.views.items():
-            if not set(names) <= set(domain.unmeasured):
-                answers |= engine.run(view, inputs)
+            measured = [name for name in names if name not in domain.unmeasured]
+            if measured:
+                found = engine.run(view, inputs)
+                answers |= {name: found[name] for name in measured}
         return answers
 
     return predict

@@ -17,8 +17,11 @@ TITLES = {
     "auc": "AUC ROC", "average_precision": "AP", "cp@100": "CP@100", "accuracy": "accuracy",
     "sensitivity": "sensitivity",
     "specificity": "specificity", "coverage": "conformal coverage", "calibration_error": "calibration error",
+    "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR",
 }  # fmt: skip
 LOWER_IS_BETTER = ("calibration_error",)
+DIGITS = {"hr@10": 4, "ndcg@10": 4, "mrr": 4}
+"""Where three decimals hide what is compared."""
 NO_CONTEST = ("coverage",)  # nearer to its aim is better, not higher
 NAMES = {"tflite": "**edgekit, `.tflite`**", "keras": "edgekit, Keras"}
 RATIOS = {
@@ -29,6 +32,10 @@ RATIOS = {
     "import_vs_tensorflow": "time to import the runtime, against `import tensorflow`",
     "keras_predict_vs_tflite": "one image through Keras `predict`, against the device file",
     "tflite_vs_float32": "one image through the shipped file, against the float32 file",
+    "predict_vs_bare": "one recommendation, history of 50, against encoder and scores alone",
+    "recommend_vs_bare": "the same through the API, ids in and titles out",
+    "epoch_vs_plain_fit": "an epoch with negatives, against `model.fit` on padded histories with all logits",
+    "exact_epoch_vs_plain_fit": "one of the last epochs, with all items, against the same",
     "explain_bytes": "bytes with the heat map's signature, against without it",
 }
 
@@ -82,10 +89,29 @@ def _imaging(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _retail(results: Mapping[str, Any]) -> list[str]:
+    """Lay out figures, published figures, MovieLens, speed, size."""
+    ease = results["ease_fitted_on_validation_too"]
+    return [
+        _ahead(results["table"]),
+        _figures(results["table"], results["published"]),
+        _verdict(results["verdict"]),
+        "EASE that is fitted on the validation items, too, as others report it, reaches "
+        f"{ease['hr@10']['value']:.4f} / {ease['ndcg@10']['value']:.4f}.",
+        f"MovieLens latest-small, {results['movielens']}:",
+        _ahead(results["table_movielens"]),
+        _figures(results["table_movielens"], {}),
+        _verdict(results["verdict_movielens"]),
+        _ratios(results["ratios"]),
+        _size(results["export"]),
+    ]
+
+
 def _ahead(table: Mapping[str, Any]) -> str:
     """Say first where a rival has the higher figure."""
     rivals = [
-        f"{name} in {title} ({row[metric]['value']:.3f} to {table['tflite'][metric]['value']:.3f})"
+        f"{name} in {title} ({_number(metric, row[metric]['value'])} to "
+        f"{_number(metric, table['tflite'][metric]['value'])})"
         for metric, title in TITLES.items()
         for name, row in table.items()
         if name not in NAMES and metric in row and _is_ahead(metric, row, table["tflite"])
@@ -105,25 +131,29 @@ def _figures(table: Mapping[str, Any], published: Mapping[str, Any]) -> str:
     lines = [["system", *(TITLES[metric] for metric in metrics)], ["---"] * (len(metrics) + 1)]
     own = {name: table[name] for name in NAMES if name in table}
     lines += [
-        [NAMES.get(name, name), *(_cell(row[metric]) for metric in metrics)] for name, row in (own | table).items()
+        [NAMES.get(name, name), *(_cell(metric, row[metric]) for metric in metrics)]
+        for name, row in (own | table).items()
     ]
     lines += [
-        [f"{name}, published", *(f"{row[metric]:.3f}" if metric in row else "" for metric in metrics)]
+        [f"{name}, published", *(_number(metric, row[metric]) if metric in row else "" for metric in metrics)]
         for name, row in published.items()
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(figure: Mapping[str, float]) -> str:
-    return f"{figure['value']:.3f} ± {figure['sd']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+def _cell(metric: str, figure: Mapping[str, float]) -> str:
+    value, spread, low, high = (_number(metric, figure[name]) for name in ("value", "sd", "low", "high"))
+    return f"{value} ± {spread} [{low}, {high}]"
+
+
+def _number(metric: str, value: float, sign: str = "") -> str:
+    return f"{value:{sign}.{DIGITS.get(metric, 3)}f}"
 
 
 def _verdict(verdict: Mapping[str, Any]) -> str:
-    difference = verdict["difference"]
-    return (
-        f"The `.tflite` less the best rival, {verdict['best_rival']}, in {TITLES[verdict['metric']]}: "
-        f"{difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]."
-    )
+    metric, difference = verdict["metric"], verdict["difference"]
+    value, low, high = (_number(metric, difference[name], "+") for name in ("value", "low", "high"))
+    return f"The `.tflite` less the best rival, {verdict['best_rival']}, in {TITLES[metric]}: {value} [{low}, {high}]."
 
 
 def _ratios(ratios: Mapping[str, float]) -> str:
@@ -143,7 +173,7 @@ def _results(domain: str) -> Any:
     return json.loads((ROOT / "benchmarks" / "results" / f"{domain}.json").read_text())
 
 
-LAYOUTS = {"finance_fraud": _fraud, "healthcare_imaging": _imaging}
+LAYOUTS = {"finance_fraud": _fraud, "healthcare_imaging": _imaging, "retail_recommendation": _retail}
 
 if __name__ == "__main__":
     path = ROOT / "README.md"

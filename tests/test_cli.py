@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgekit import cli
+from edgekit.domains import registry
 from edgekit.shared.errors import ConfigError
 from edgekit.tflite_export import runtime
 
@@ -118,6 +121,110 @@ def test_predict_takes_a_file_without_labels_and_in_any_order(device_file: Path,
     base_install("predict", device_file, data, "--out", out)
     probability = np.genfromtxt(out, delimiter=",", skip_header=1, usecols=1)
     assert probability.argmax() == 0
+
+
+# === Options that not every domain has ===
+
+ITEMS = tuple(f"i{number}" for number in range(1, 21))
+
+
+@pytest.fixture(scope="module")
+def shop_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a device file of an untrained recommender of 20 items."""
+    import keras
+
+    from edgekit.domains.retail_recommendation.config import ModelSettings
+    from edgekit.domains.retail_recommendation.device import ALL_SCORES, NAME, SCORE, store_settings
+    from edgekit.domains.retail_recommendation.features import Plan, inputs
+    from edgekit.domains.retail_recommendation.model import build_model
+    from edgekit.tflite_export.assemble import assemble
+    from edgekit.tflite_export.card import Card, Tensor
+    from edgekit.tflite_export.convert import convert
+
+    keras.utils.set_random_seed(1)
+    plan = Plan(window=5, excluded=3, items=ITEMS)
+    settings = ModelSettings(kind="transformer", width=8, heads=2, blocks=1, dropout=0.0)
+    content = convert(build_model(plan, settings).ranker, views={SCORE: (ALL_SCORES,)})
+    card = Card(
+        domain=NAME,
+        summary="An untrained network for tests.",
+        inputs=(Tensor("history", "int32", (5,), "codes"), Tensor("exclude", "int32", (3,), "codes")),
+        outputs=(Tensor("items", "int32", (20,), "codes"), Tensor("scores", "float32", (20,), "scores")),
+        settings=store_settings(plan),
+    )
+    path = tmp_path_factory.mktemp("shop") / "shop.tflite"
+    path.write_bytes(assemble(content, card, inputs([[1], [2, 3]], plan)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "ann", "bob"), [(["--k", 3], 3, 3), (["--k", 1], 1, 1), ([], 10, 10), (["--k", 500], 18, 19)]
+)
+def test_k_says_how_many_items_each_user_is_shown(
+    shop_file: Path, tmp_path: Path, option: list[object], ann: int, bob: int
+) -> None:
+    data, out = tmp_path / "histories.txt", tmp_path / "r.csv"
+    data.write_text("ann i1 i5\nbob i7\n")
+    printed = base_install("predict", shop_file, data, "--out", out, *option).stdout
+    assert printed == f"2 users, {ann + bob} recommendations, 0 unknown items: {out}\n"
+    with out.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert Counter(row["user"] for row in rows) == {"ann": ann, "bob": bob}
+    assert [int(row["rank"]) for row in rows] == [*range(1, ann + 1), *range(1, bob + 1)]
+    assert not {"i1", "i5"} & {row["item"] for row in rows if row["user"] == "ann"}
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "many", "1.5"])
+def test_k_is_a_number_of_items(shop_file: Path, tmp_path: Path, k: str) -> None:
+    (tmp_path / "histories.txt").write_text("ann i1 i5\nbob i7\n")
+    out = tmp_path / "r.csv"
+    assert "--k" in edgekit("predict", shop_file, tmp_path / "histories.txt", "--out", out, "--k", k, code=2).stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("fixture", "option"),
+    [
+        ("shop_file", "--history"),
+        ("shop_file", "--heatmap"),
+        ("device_file", "--heatmap"),
+        ("device_file", "--k"),
+    ],
+)
+def test_an_option_that_the_domain_lacks_is_refused_and_nothing_is_written(
+    fixture: str, option: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    data, out, named = tmp_path / "new.csv", tmp_path / "scores.csv", tmp_path / "7"
+    data.write_text(HEADER + ROW)
+    value = 7 if option == "--k" else named
+    done = edgekit("predict", request.getfixturevalue(fixture), data, "--out", out, option, value, code=2)
+    assert f"{option} is no option for a file of this domain" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "offers"),
+    [
+        ("finance_fraud", {"history", "columns"}),
+        ("healthcare_imaging", {"heatmap"}),
+        ("retail_recommendation", {"columns", "k"}),
+    ],
+)
+@pytest.mark.parametrize("option", ["history", "columns", "heatmap", "k"])
+def test_a_domain_offers_the_options_that_it_has(domain: str, offers: set[str], option: str) -> None:
+    read = registry.device(domain).predict_file
+    if option in offers:
+        assert cli._offered(read, {option: 1}) == {option: 1}
+    else:
+        with pytest.raises(ConfigError, match=f"--{option} is no option"):
+            cli._offered(read, {option: 1})
+
+
+def test_every_domain_is_asked_for_its_options() -> None:
+    assert set(registry.NAMES) == {"finance_fraud", "healthcare_imaging", "retail_recommendation"}
+
+
+# === Refusals ===
 
 
 def test_run_without_the_train_extra_says_how_to_get_it() -> None:

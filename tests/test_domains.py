@@ -23,6 +23,11 @@ TINY = {
         "model": {"width": 16},
         "training": {"epochs": 2},
     },
+    "retail_recommendation": {
+        "synthetic": {"shoppers": 120, "items": 60, "days": 120},
+        "model": {"kind": "transformer", "width": 16, "heads": 2, "blocks": 1, "window": 12, "dropout": 0.1},
+        "training": {"epochs": 2, "next_weights": [1.0]},
+    },
 }
 Case = tuple[Domain, Any, Prepared]
 
@@ -51,6 +56,19 @@ def answers(domain: Domain, score: np.ndarray) -> dict[str, np.ndarray]:
     """Put (row, 1) scores into the outputs of a domain's predictors."""
     beside = {"healthcare_imaging": {"probability": np.hstack([1 - score, score])}}
     return {domain.score_output: score, **beside.get(domain.name, {})}
+
+
+def lists(items: np.ndarray) -> dict[str, np.ndarray]:
+    """Put (row,) codes into the outputs of a recommender, as lists of one item."""
+    return {"items": items.astype(np.int32)[:, None], "scores": np.ones((len(items), 1), np.float32)}
+
+
+def truth_and_noise(domain: Domain, prepared: Prepared) -> list[dict[str, np.ndarray]]:
+    """Return the answers of who knows the targets of the test split, and of who knows nothing."""
+    target, rng = prepared.test.target, np.random.default_rng(0)
+    if domain.name == "retail_recommendation":
+        return [lists(target), lists(rng.integers(1, len(prepared.plan.items) + 1, len(target)))]
+    return [answers(domain, score.astype(np.float32)[:, None]) for score in (target, rng.random(len(target)))]
 
 
 def test_every_domain_is_tested_here() -> None:
@@ -88,11 +106,9 @@ def test_preparing_twice_gives_the_same(case: Case) -> None:
 
 def test_the_metrics_include_the_primary_one_and_rank_truth_above_noise(case: Case) -> None:
     domain, config, prepared = case
-    truth = prepared.test.target.astype(np.float32)[:, None]
-    noise = np.random.default_rng(0).random((len(prepared.test), 1), dtype=np.float32)
     best, random = (
-        domain.evaluate(answers(domain, score), prepared.test, config)[domain.primary_metric].compute(None)
-        for score in (truth, noise)
+        domain.evaluate(given, prepared.test, config)[domain.primary_metric].compute(None)
+        for given in truth_and_noise(domain, prepared)
     )
     assert best > random if domain.higher_is_better else best < random
 
@@ -114,15 +130,19 @@ def test_the_exported_model_answers_as_keras_does(case: Case, fitted: Any, profi
     from edgekit.shared.training import predictor
     from edgekit.tflite_export.convert import convert
     from edgekit.tflite_export.engine import Engine
+    from edgekit.tflite_export.parity import same_ranking
 
     domain, _, prepared = case
     few = {name: values.copy() for name, values in prepared.test.take(slice(32)).inputs.items()}
     for values in few.values():
         values[0] = np.nan if values.dtype.kind == "f" else 0
-    expected = predictor(fitted)(few)[domain.score_output]
-    found = Engine(convert(fitted, profile=profile, views=domain.views)).predict(few)[domain.score_output]
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    expected = predictor(fitted)(few)
+    found = Engine(convert(fitted, profile=profile, views=domain.views)).predict(few)
+    score, codes = found[domain.score_output], [name for name, values in found.items() if values.dtype.kind == "i"]
+    assert np.isfinite(score).all()
+    np.testing.assert_allclose(score, expected[domain.score_output], rtol=1e-6, atol=1e-5)
+    assert codes == (["items"] if domain.name == "retail_recommendation" else [])
+    assert all(same_ranking(expected[name], found[name], score, allowed=1e-4) for name in codes)
 
 
 def test_rivals_answer_in_the_form_of_the_network(case: Case, fitted: Any) -> None:
@@ -130,11 +150,26 @@ def test_rivals_answer_in_the_form_of_the_network(case: Case, fitted: Any) -> No
 
     domain, config, prepared = case
     few = prepared.test.take(slice(16)).inputs
-    shape = predictor(fitted)(few)[domain.score_output].shape
+    network = predictor(fitted)(few)
     fit_rivals: Callable[..., dict[str, Any]] = domain.rivals
     rivals = fit_rivals(prepared, config, seed=0, report=lambda line: None)
     assert len(rivals) >= 2
-    assert {rival(few)[domain.score_output].shape for rival in rivals.values()} == {shape}
+    found = [rival(few) for rival in rivals.values()]
+    assert all(each[domain.score_output].shape == network[domain.score_output].shape for each in found)
+    forms = {(name, values.shape, values.dtype.kind) for each in found for name, values in each.items()}
+    assert forms <= {(name, values.shape, values.dtype.kind) for name, values in network.items()}
+
+
+def test_what_is_not_measured_is_an_output_that_nothing_needs(case: Case, fitted: Any) -> None:
+    from edgekit.shared.training import predictor
+
+    domain, config, prepared = case
+    few = prepared.validation.take(slice(64))
+    outputs = predictor(fitted)(few.inputs)
+    measured = {name: values for name, values in outputs.items() if name not in domain.unmeasured}
+    assert len(measured) == len(outputs) - len(domain.unmeasured) and domain.score_output in measured
+    threshold = domain.decide(measured, few, config)
+    assert domain.primary_metric in domain.evaluate(measured, few, config, threshold=threshold)
 
 
 def test_every_passport_is_complete_and_one_is_synthetic(case: Case) -> None:

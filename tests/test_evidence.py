@@ -12,7 +12,7 @@ from edgekit import evidence
 from edgekit.evidence import Verdict
 from edgekit.shared.audit import Finding
 from edgekit.shared.estimates import Estimate
-from edgekit.shared.report import Report, Text, Tone
+from edgekit.shared.report import Report, Section, Text, Tone
 from edgekit.shared.run_folder import start
 from edgekit.tflite_export.card import Card
 from edgekit.tflite_export.gate import Rung
@@ -127,6 +127,17 @@ def test_the_domain_sees_all_answers_and_may_ask_the_predictor_that_counts(names
     assert seen == {
         "prepared": "prepared", "threshold": "threshold", "config": "config", "predict": f"predictor {featured}",
     }  # fmt: skip
+
+
+# === The end of a run ===
+
+
+def test_a_run_ends_with_the_brief_sections_in_their_order() -> None:
+    sections = tuple(Section(str(place), (), brief=place in (0, 2, 3)) for place in range(5))
+    report = Report("A run", Text("It ran."), sections, {"format": 1})
+    shown = evidence.summary(report)
+    assert [section.title for section in shown.sections] == ["0", "2", "3"]
+    assert (shown.title, shown.lead, shown.facts) == (report.title, report.lead, report.facts)
 
 
 # === The model card ===

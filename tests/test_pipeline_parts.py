@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,7 @@ DOMAIN: Any = SimpleNamespace(
     primary_metric="mean",
     higher_is_better=True,
     views={"explain": ("parts",)},
+    unmeasured=(),
     guards={"share": 0.02},
     evaluate=evaluate,
     decide=decide,
@@ -115,6 +117,40 @@ def test_the_device_file_answers_with_its_views_too(
     assert found.parity.max_abs_error < 1e-5
     again = found.predictors["tflite"](prepared.test.take(slice(3)).inputs)
     np.testing.assert_allclose(again["parts"], found.outputs["keras"]["parts"][:3], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("unmeasured", "kept"), [((), {"score", "parts"}), (("parts",), {"score"}), (("none",), {"score", "parts"})]
+)
+def test_what_is_too_large_is_not_asked_of_the_network(
+    prepared: Prepared, tiny_model: Any, unmeasured: tuple[str, ...], kept: set[str]
+) -> None:
+    seen: list[set[str]] = []
+
+    def decide(outputs: Arrays, given: Examples, config: Any) -> Threshold:
+        seen.append(set(outputs))
+        return CHOSEN
+
+    fitted = SimpleNamespace(model=tiny_model)
+    own = {"unmeasured": unmeasured, "decide": decide, "fit": lambda *_, **__: fitted, "rivals": lambda *_, **__: {}}
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), **own})
+    found = pipeline.learn(domain, None, prepared, pipeline.Clock(lambda line: None), seed=0)
+    assert seen == [kept] and set(found.answers) == kept
+    assert set(found.predictors["keras"](prepared.test.inputs)) == kept
+    assert found.fitted.model is tiny_model, "what ships has all outputs"
+
+
+@pytest.mark.parametrize("server", [False, True])
+def test_what_is_too_large_is_not_asked_of_the_device_file(
+    prepared: Prepared, learnt: Learnt, viewed_content: bytes, viewed_server_content: bytes, server: bool
+) -> None:
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), "unmeasured": ("parts",)})
+    whole = learnt.predictors["keras"]
+    predictors = {**learnt.predictors, "keras": lambda inputs: {"score": whole(inputs)["score"]}}
+    export = shipped(viewed_content, viewed_server_content if server else None)
+    found = pipeline.measure(domain, None, prepared, replace(learnt, predictors=predictors), export, seed=0)
+    assert set(found.outputs["tflite"]) == {"score"}
+    assert found.parity is not None and set(found.parity.by_output) == {"score"}
 
 
 def test_guards_are_figures_at_the_chosen_threshold(prepared: Prepared, learnt: Learnt) -> None:
@@ -215,6 +251,7 @@ def test_only_a_threshold_was_chosen_on_validation(
 ) -> None:
     domain: Any = SimpleNamespace(
         score_output="score",
+        unmeasured=(),
         fit=lambda *_, **__: SimpleNamespace(model=tiny_model),
         decide=lambda *_: Threshold(value, "median", {}),
         rivals=lambda *_, **__: {},

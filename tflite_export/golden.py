@@ -29,6 +29,8 @@ MAX_BYTES = 16 << 20
 _MAGIC = b"EKG1"
 _MAX_HEADER = 1 << 20
 _MAX_AXES = 9
+PLACEHOLDER = 1e8
+"""Values beyond stand for nothing, such as a place of a list that stays empty, and say nothing of the scale."""
 
 
 @dataclass(frozen=True)
@@ -195,5 +197,5 @@ def _arrays(entries: list[Any], content: bytes, offset: int) -> tuple[dict[str, 
 
 
 def _allowed(values: np.ndarray, tolerance: float) -> float:
-    finite = np.abs(values[np.isfinite(values)])
+    finite = np.abs(values[np.abs(values) < PLACEHOLDER])
     return tolerance * max(1.0, float(finite.max(initial=0.0)))

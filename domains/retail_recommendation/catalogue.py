@@ -155,20 +155,25 @@ def new_items(catalogue: Catalogue | None, had: Collection[str], choice: str) ->
 # === Attributes ===
 
 
-def describe_items(catalogue: Catalogue | None, items: tuple[str, ...]) -> Described:
+def describe_items(catalogue: Catalogue | None, items: tuple[str, ...], *, had: int) -> Described:
     """Return titles and attributes of the log's ``items``, in their order.
 
+    Args:
+        catalogue: the items table, if there is one.
+        items: own identifiers; the first ``had`` of them occur in the interactions.
+        had: how many.
+
     Raises:
-        ContractError: the catalogue knows none of them.
+        ContractError: the catalogue knows none of the items that occur.
     """
     if catalogue is None:
         return Described((), np.zeros((len(items) + 1, 0), dtype=np.uint8), (), ())
     rows = [catalogue.row_of.get(name, -1) for name in items]
     known = sum(row >= 0 for row in rows)
-    if not known:
+    if not any(row >= 0 for row in rows[:had]):
         hint = nearest(items[0], list(catalogue.row_of)[:1000])
         raise ContractError(
-            f"{catalogue.source} has none of the {len(items):,} items of the interactions: it has "
+            f"{catalogue.source} has none of the {had:,} items of the interactions: it has "
             f"{_named(list(catalogue.row_of)[:2])}, they have {_named(items[:2])}.{hint} Expected the same identifiers "
             "in both; name the column with --columns items.item=NAME."
         )

@@ -239,7 +239,7 @@ def _log(
     user = np.unique(rows.user, return_inverse=True)[1].astype(np.int64)
     present, item = np.unique(rows.item, return_inverse=True)
     own = tuple(items[code] for code in present) + new
-    described = describe_items(catalogue, own)
+    described = describe_items(catalogue, own, had=len(present))
     timed = rows.time is not None
     return Log(
         user=user,

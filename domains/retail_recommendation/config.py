@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ...shared.config import Settings, TrainingSettings
 from ...tflite_export.settings import ExportSettings
 from .features import LONGEST_WINDOW, MOST_EXCLUDED, TOP
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "dense": {"model": {"dropout": 0.2}, "training": {"next_weights": (1.0,)}},
+    "sparse": {"model": {"dropout": 0.5}, "training": {"next_weights": (1.0, 0.5, 0.25)}},
+}
+"""Both are fitted, and the better on validation is kept. Sparse: most items were had a few times only."""
 
 
 class SyntheticSettings(Settings):
@@ -60,9 +66,10 @@ class ModelSettings(Settings):
         kind: ``transformer`` (causal self-attention) or ``gru``.
         window: newest items of a user that the network sees.
         width: numbers an item is described by.
+        members: networks fitted one after the other, whose scores are added up: each errs elsewhere.
         blocks: layers of attention or of recurrence.
         heads: of attention; ``width`` must be a multiple.
-        dropout: high, because most items are seen a few times only.
+        dropout: share of the numbers left out in training; if left out, validation chooses, see ``RECIPES``.
         attributes: whether what the items table says goes into the description of an item.
         excluded: places for items that must not be recommended, beside those in the window; long histories need them.
     """
@@ -70,9 +77,10 @@ class ModelSettings(Settings):
     kind: Literal["transformer", "gru"] = "transformer"
     window: int = Field(default=50, ge=2, le=LONGEST_WINDOW)
     width: int = Field(default=96, ge=4, le=1024)
+    members: int = Field(default=2, ge=1, le=8)
     blocks: int = Field(default=2, ge=1, le=16)
     heads: int = Field(default=2, ge=1, le=16)
-    dropout: float = Field(default=0.5, ge=0, lt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     attributes: bool = True
     excluded: int = Field(default=256, ge=1, le=MOST_EXCLUDED)
 
@@ -91,9 +99,10 @@ class RetailTrainingSettings(TrainingSettings):
         batch_size: targets that a batch holds, about; 0 divides an epoch into a hundred batches of 64 to 1,280.
         average: momentum of the running average of the weights, by step.
         loss: ``full`` (cross-entropy over all items), ``sampled`` (over the target and some negatives) or ``auto``:
-            full for small catalogues.
+            full for small catalogues, for others in the last epochs only, if it fits into the memory.
         negatives: items drawn for ``sampled``, shared by a batch.
-        next_weights: how much the next item, the one after it and so on count as what was asked for.
+        next_weights: how much the next item, the one after it and so on count as what was asked for; if left out,
+            validation chooses, see ``RECIPES``.
         hidden_items: how often an item that has attributes is described by these alone.
     """
 
@@ -105,12 +114,19 @@ class RetailTrainingSettings(TrainingSettings):
     weight_decay: float = Field(default=0.0, ge=0)
     loss: Literal["auto", "full", "sampled"] = "auto"
     negatives: int = Field(default=1024, ge=1)
-    next_weights: tuple[float, ...] = Field(default=(1.0, 0.5, 0.25), min_length=1, max_length=20)
+    next_weights: tuple[float, ...] | None = Field(default=None, min_length=1, max_length=20)
     hidden_items: float = Field(default=0.1, ge=0, lt=1)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """``next_weights``, or the next item alone where they are left out."""
+        return self.next_weights or (1.0,)
 
     @field_validator("next_weights")
     @classmethod
-    def _the_next_counts(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+    def _the_next_counts(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if weights is None:
+            return None
         if weights[0] <= 0 or min(weights) < 0 or not all(map(math.isfinite, weights)):
             raise ValueError("the first weight must be above 0, the others 0 or more")
         return weights
@@ -127,8 +143,13 @@ class DecisionSettings(Settings):
 
 
 class RetailExportSettings(ExportSettings):
-    """As everywhere, but with one item table for lookups and scores in 8 bits."""
+    """As everywhere, but with one item table for lookups and scores in 8 bits, and a smaller budget.
 
+    Attributes:
+        max_drop: figures of a full ranking are small; on Beauty the usual budget would be a tenth of NDCG@10.
+    """
+
+    max_drop: float = Field(default=0.002, ge=0)
     recipes: tuple[str, ...] = Field(default=("float32", "float16", "dynamic_int8", "tied_int8"), min_length=1)
 
 

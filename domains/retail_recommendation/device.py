@@ -258,6 +258,8 @@ def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
         ContractError: it lacks a column.
     """
     sequences = read_sequences(path, columns)
+    if sequences is not None and columns:
+        raise ConfigError(f"--columns names columns of a table, but {path} holds lines `user item …`. Leave it out.")
     if sequences is not None:
         return _by_user(sequences.columns["user"].tolist(), sequences.columns["item"].tolist())
     table = read_table(path)

@@ -20,18 +20,19 @@ class ItemTable(layers.Layer):  # type: ignore[misc]
 
     Codes int32 (batch, step) to float32 (batch, step, width); with ``reverse``, states float32 (batch, width) to scores
     float32 (batch, item + 1). Row 0 is the padding. The table is not learnt itself: ``ItemRows`` is, and fills it.
+    With several members each has its own vector of an item, side by side, and their scores add up.
 
     Source: Press & Wolf 2017, EACL (tied embeddings).
     """
 
-    def __init__(self, rows: int, width: int, **options: Any) -> None:
+    def __init__(self, rows: int, width: int, members: int = 1, **options: Any) -> None:
         super().__init__(**options)
-        self.rows, self.width = rows, width
+        self.rows, self.width, self.members = rows, width, members
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the table."""
-        start = keras.initializers.RandomNormal(stddev=self.width**-0.5)
-        self.table = self.add_weight(shape=(self.rows, self.width), initializer=start, trainable=False, name="table")
+        form, start = (self.rows, self.members * self.width), keras.initializers.RandomNormal(stddev=self.width**-0.5)
+        self.table = self.add_weight(shape=form, initializer=start, trainable=False, name="table")
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         """Return item vectors, scaled to the size that attention expects, or scores."""
@@ -41,12 +42,12 @@ class ItemTable(layers.Layer):  # type: ignore[misc]
 
     def compute_output_spec(self, inputs: Any, reverse: bool = False) -> Any:
         """Return the form of the answer."""
-        last = (*inputs.shape[:-1], self.rows) if reverse else (*inputs.shape, self.width)
+        last = (*inputs.shape[:-1], self.rows) if reverse else (*inputs.shape, self.members * self.width)
         return keras.KerasTensor(last, "float32")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "rows": self.rows, "width": self.width}
+        return {**super().get_config(), "rows": self.rows, "width": self.width, "members": self.members}
 
 
 class ItemRows(layers.Layer):  # type: ignore[misc]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from ...shared.domain import Examples, Progress
-from ...shared.files import write_text
 from .config import RetailTrainingSettings
 from .features import Plan
 from .layers import NOTHING, ItemRows, ItemTable
 
 UNIFORM_SHARE = 0.1  # of the negatives; the rest follows the root of popularity
-FEW_ITEMS = 4  # times as many as negatives: up to there all items cost hardly more
+FEW_ITEMS, MANY_ITEMS = 4, 50  # times as many as negatives: all items cost little, or do not fit into the memory
+EXACT_SHARE = 0.2  # of the epochs, at the end
 STEPS_AN_EPOCH, LEAST_BATCH, MOST_BATCH = 100, 64, 1280
 SECOND_MOMENT = 0.98  # rare items' gradients come seldom; a longer memory would keep their first steps small
 LAST_RATE = 0.02  # of the learning rate, at the end
@@ -35,7 +32,7 @@ class Learner:
 
     Attributes:
         encoder: ``codes`` int32 (batch, any step) and ``vectors`` float32 (batch, step, width) to states of that form.
-        table: of the network that ships, to be filled.
+        table: holds the items' vectors for use, to be filled.
         rows: what items are described by.
         variables: all that is learnt.
         optimizer: of the variables.
@@ -65,7 +62,7 @@ def make_learner(
 
     Args:
         encoder: the network without its items.
-        table: of the network that ships.
+        table: holds the items' vectors for use.
         plan: the catalogue, with attributes or without.
         train: windows of histories and what follows; an item that is never a target is new.
         settings: learning rate and loss.
@@ -158,14 +155,14 @@ def count_batches(target: np.ndarray, *, size: int) -> int:
 # === Losses ===
 
 
-def make_step(learner: Learner) -> Callable[[Any, Any], Any]:
-    """Return one step of learning; it takes what ``batches`` yields and returns the mean loss."""
+def make_step(learner: Learner, *, exact: bool) -> Callable[[Any, Any], Any]:
+    """Return one step, from what ``batches`` yields to the mean loss, which is over all items if ``exact``."""
     forms = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None, None), tf.int32)]
     variables, momentum = learner.variables, learner.settings.average
 
     def step(codes: Any, target: Any) -> Any:
         with tf.GradientTape() as tape:
-            value = _loss(learner, codes, target)
+            value = _loss(learner, codes, target, exact=exact)
         learner.optimizer.apply(tape.gradient(value, [variable.value for variable in variables]), variables)
         number = tf.cast(learner.optimizer.iterations.value, tf.float32)
         kept = tf.minimum(momentum, (1 + number) / (_WARM + number))
@@ -177,23 +174,25 @@ def make_step(learner: Learner) -> Callable[[Any, Any], Any]:
     return traced
 
 
-def _loss(learner: Learner, codes: Any, target: Any) -> Any:
-    """Return the mean over the steps that have a target; those after the next one count by ``next_weights``."""
+def _loss(learner: Learner, codes: Any, target: Any, *, exact: bool) -> Any:
+    """Return the mean over the steps that have a target; those after the next one count by their weights."""
     there = tf.where(target[:, :, 0] > 0)
     vectors = learner.rows(codes, training=True) * learner.rows.width**0.5
     states = learner.encoder({"codes": codes, "vectors": vectors}, training=True)
     states, target = tf.gather_nd(states, there), tf.gather_nd(target, there)
     own = tf.einsum("tw,taw->ta", states, learner.rows(target, training=True))
-    share = tf.constant(learner.settings.next_weights) * tf.cast(target > 0, tf.float32)
+    share = tf.constant(learner.settings.weights) * tf.cast(target > 0, tf.float32)
     wanted = tf.reduce_sum(own * share, axis=1) / tf.reduce_sum(share, axis=1)
-    full = uses_all_items(learner.settings, len(learner.proposal))
-    against = _all(learner, states) if full else _sampled(learner, states, target[:, 0], own[:, :1])
+    against = _all(learner, states) if exact else _sampled(learner, states, target[:, 0], own[:, :1])
     return tf.reduce_mean(against - wanted)
 
 
-def uses_all_items(settings: RetailTrainingSettings, rows: int) -> bool:
-    """Tell whether the loss is over all items."""
-    return settings.loss == "full" or (settings.loss == "auto" and rows <= FEW_ITEMS * settings.negatives)
+def uses_all_items(settings: RetailTrainingSettings, rows: int, epoch: int) -> bool:
+    """Tell whether the loss of an epoch (from 1) is over all items of a table with so many rows."""
+    if settings.loss != "auto":
+        return settings.loss == "full"
+    ending = epoch > (1 - EXACT_SHARE) * settings.epochs
+    return rows <= (MANY_ITEMS if ending else FEW_ITEMS) * settings.negatives
 
 
 def _all(learner: Learner, states: Any) -> Any:
@@ -209,8 +208,8 @@ def _sampled(learner: Learner, states: Any, target: Any, own: Any) -> Any:
     Source: Bengio & Senécal 2008, IEEE TNN 19(4); Yi et al. 2019, RecSys (the correction by log q).
     """
     count = learner.settings.negatives
-    drawn = tf.searchsorted(tf.constant(np.cumsum(learner.proposal)), tf.random.uniform((count,)), side="right")
-    drawn = tf.minimum(drawn, len(learner.proposal) - 1)
+    edges = np.cumsum(learner.proposal, dtype=np.float64)  # with fewer digits the last items would take what is lost
+    drawn = tf.searchsorted(edges / edges[-1], tf.random.uniform((count,), dtype=tf.float64), side="right")
     log_q = tf.gather(tf.constant(np.log(np.maximum(learner.proposal, 1e-12))), drawn)
     others = tf.matmul(states, learner.rows(drawn, training=True), transpose_b=True) - log_q - np.log(count)
     others = tf.where(target[:, None] == drawn[None], NOTHING, others)
@@ -236,7 +235,6 @@ def learn(
     score: Callable[[], float],
     seed: int,
     report: Progress,
-    log: Path | None = None,
 ) -> Course:
     """Learn epoch by epoch and leave the network with the averaged weights that scored best on validation.
 
@@ -246,13 +244,14 @@ def learn(
         score: the figure on validation of the network that ships, higher is better.
         seed: of the order of the batches.
         report: receives one line an epoch.
-        log: where the figures go as CSV, if anywhere.
     """
-    start, rng, settings, step = time.perf_counter(), np.random.default_rng(seed), learner.settings, make_step(learner)
+    start, rng, settings = time.perf_counter(), np.random.default_rng(seed), learner.settings
+    steps = {exact: make_step(learner, exact=exact) for exact in (False, True)}
     figures: dict[str, list[float]] = {"loss": [], "score": []}
     best, best_epoch, best_weights = -np.inf, 0, list[np.ndarray]()
     for number in range(1, settings.epochs + 1):
-        figures["loss"].append(run_epoch(learner, step, train, rng))
+        exact = uses_all_items(settings, learner.table.rows, number)
+        figures["loss"].append(run_epoch(learner, steps[exact], train, rng))
         figures["score"].append(value := _averaged_score(learner, score))
         if value > best:
             best, best_epoch = value, number
@@ -264,15 +263,13 @@ def learn(
         if number - best_epoch >= settings.patience:
             break
     _assign(learner, best_weights)
-    fill(learner.table, learner.rows)
-    if log is not None:
-        _write(log, figures)
+    fill(learner.table, [vectors(learner.rows, learner.table.rows)])
     return Course(figures, best_epoch, time.perf_counter() - start)
 
 
 def run_epoch(learner: Learner, step: Callable[[Any, Any], Any], train: Examples, rng: np.random.Generator) -> float:
     """Go once through the windows and return the mean loss."""
-    ahead = len(learner.settings.next_weights)
+    ahead = len(learner.settings.weights)
     drawn = batches(train.inputs["history"], train.target, size=learner.size, ahead=ahead, rng=rng)
     losses = [step(*batch) for batch in drawn]
     return float(np.mean([float(value) for value in losses]))
@@ -282,27 +279,23 @@ def _averaged_score(learner: Learner, score: Callable[[], float]) -> float:
     """Return the figure of the averaged weights; learning goes on with the others."""
     weights = [variable.numpy() for variable in learner.variables]
     _assign(learner, [average.numpy() for average in learner.average])
-    fill(learner.table, learner.rows)
+    fill(learner.table, [vectors(learner.rows, learner.table.rows)])
     value = float(score())
     _assign(learner, weights)
     return value
 
 
-def fill(table: ItemTable, rows: ItemRows) -> None:
-    """Put the items' vectors into the table of the network that ships."""
-    starts = range(0, table.rows, _CHUNK)
-    parts = [rows(tf.range(start, min(start + _CHUNK, table.rows))).numpy() for start in starts]
-    table.table.assign(np.concatenate(parts))
+def vectors(rows: ItemRows, count: int) -> np.ndarray:
+    """Return float32 (count, width): what the first ``count`` rows, padding included, are described by in use."""
+    starts = range(0, count, _CHUNK)
+    return np.concatenate([rows(tf.range(start, min(start + _CHUNK, count))).numpy() for start in starts])
+
+
+def fill(table: ItemTable, members: Sequence[np.ndarray]) -> None:
+    """Put the members' vectors, float32 (item + 1, width) each, into the table side by side."""
+    table.table.assign(np.concatenate(members, axis=1))
 
 
 def _assign(learner: Learner, weights: list[np.ndarray]) -> None:
     for variable, value in zip(learner.variables, weights, strict=True):
         variable.assign(value)
-
-
-def _write(path: Path, figures: dict[str, list[float]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["epoch", *figures])
-    writer.writerows([number, *row] for number, row in enumerate(zip(*figures.values(), strict=True), start=1))
-    write_text(path, text.getvalue())

@@ -12,7 +12,7 @@ import pytest
 from edgekit.shared.domain import Arrays
 from edgekit.shared.errors import DeviceFileError, ExportError
 from edgekit.tflite_export.card import Card
-from edgekit.tflite_export.golden import Golden, decode, encode, replay
+from edgekit.tflite_export.golden import Golden, Verification, decode, encode, replay
 
 INPUTS = {"x": np.array([[1.5], [np.nan]], np.float32), "c": np.array([[1], [2]], np.int32)}
 OUTPUTS = {"score": np.array([[0.4], [0.6]], np.float32)}
@@ -119,6 +119,59 @@ def test_tolerance_grows_with_large_outputs(tiny_card: Card) -> None:
 def test_a_flip_is_counted(tiny_card: Card) -> None:
     verification = replay(FakeModel(tiny_card, GOLDEN, {"score": OUTPUTS["score"][::-1]}))
     assert (verification.decision_flips, verification.passed) == (2, False)
+
+
+def ranking(items: list[list[int]], scores: list[list[float]]) -> dict[str, np.ndarray]:
+    return {"items": np.array(items, np.int32), "scores": np.array(scores, np.float32)}
+
+
+LEFT_OUT = -1e9
+RANKED = ranking([[5, 3, 8, 2], [1, 4, 6, 7]], [[4.0, 3.0, 2.9995, 1.0], [2.0, 1.0, 0.5, 0.25]])
+SHORT = ranking([[5, 3, 8, 2], [1, 4, 6, 7]], [[4.0, 3.0, 2.9995, LEFT_OUT], [2.0, 1.0, LEFT_OUT, LEFT_OUT]])
+
+
+def replayed(card: Card, recorded: dict[str, np.ndarray], answers: dict[str, np.ndarray]) -> Verification:
+    return replay(FakeModel(replace(card, decision=None), Golden(INPUTS, recorded, 1e-3), answers))
+
+
+@pytest.mark.parametrize("recorded", [RANKED, SHORT], ids=["full", "short"])
+@pytest.mark.parametrize(
+    ("row", "passed", "flips"),
+    [
+        ([5, 3, 8, 2], True, 0),
+        ([5, 8, 3, 2], True, 0),  # 3 and 8 are too close to tell apart
+        ([3, 5, 8, 2], False, 1),
+        ([5, 9, 8, 2], False, 0),
+        ([5, 3, 3, 2], False, 0),
+    ],
+)
+def test_only_near_ties_of_a_ranking_may_change_places(
+    tiny_card: Card, recorded: dict[str, np.ndarray], row: list[int], passed: bool, flips: int
+) -> None:
+    answers = {**recorded, "items": np.array([row, [1, 4, 6, 7]], np.int32)}
+    verification = replayed(tiny_card, recorded, answers)
+    assert (verification.passed, verification.decision_flips, verification.max_abs_error) == (passed, flips, 0.0)
+
+
+@pytest.mark.parametrize("recorded", [RANKED, SHORT], ids=["full", "short"])
+@pytest.mark.parametrize(("error", "passed"), [(2e-3, True), (0.5, False), (100.0, False)])
+def test_the_scores_of_a_ranking_hold_the_tolerance_though_nothing_is_left_for_some_places(
+    tiny_card: Card, recorded: dict[str, np.ndarray], error: float, passed: bool
+) -> None:
+    scores = recorded["scores"].copy()
+    scores[0, 0] += np.float32(error)
+    assert replayed(tiny_card, recorded, {**recorded, "scores": scores}).passed is passed
+
+
+def test_the_places_of_codes_whose_scores_do_not_fall_are_fixed(tiny_card: Card) -> None:
+    recorded = ranking([[5, 3], [1, 4]], [[1.0, 1.0005], [1.0, 1.0005]])
+    assert replayed(tiny_card, recorded, recorded).passed
+    assert not replayed(tiny_card, recorded, {**recorded, "items": np.array([[3, 5], [1, 4]], np.int32)}).passed
+
+
+def test_codes_are_a_ranking_by_scores_of_their_own_form_only(tiny_card: Card) -> None:
+    recorded = {"items": np.array([[5, 3], [1, 4]], np.int32), "other": np.array([[1.0, 1, 1]] * 2, np.float32)}
+    assert not replayed(tiny_card, recorded, {**recorded, "items": np.array([[3, 5], [1, 4]], np.int32)}).passed
 
 
 def test_integer_outputs_must_be_equal(tiny_card: Card) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.domains.retail_recommendation.config import RetailConfig
+from edgekit.domains.retail_recommendation.config import RECIPES, RetailConfig
 from edgekit.domains.retail_recommendation.features import LONGEST_WINDOW, TOP
 from edgekit.shared.config import override
 from edgekit.shared.errors import ConfigError
@@ -56,6 +56,20 @@ def test_heads_share_the_width() -> None:
 
 def test_a_gru_has_no_heads() -> None:
     assert override(RetailConfig(), {"model": {"kind": "gru", "width": 32, "heads": 3}}).model.kind == "gru"
+
+
+@pytest.mark.parametrize(("given", "counts"), [(None, (1.0,)), ([2.0], (2.0,)), ([1.0, 0.5], (1.0, 0.5))])
+def test_the_next_item_alone_counts_where_nothing_is_said(given: Any, counts: tuple[float, ...]) -> None:
+    assert override(RetailConfig(), {"training": {"next_weights": given}}).training.weights == counts
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_recipes_set_what_is_left_out(name: str) -> None:
+    config = override(RetailConfig(), RECIPES[name])
+    assert config.model.dropout is not None and config.training.next_weights is not None
+    assert {section: set(values) for section, values in RECIPES[name].items()} == {
+        "model": {"dropout"}, "training": {"next_weights"},
+    }  # fmt: skip
 
 
 def test_a_later_item_may_count_nothing() -> None:

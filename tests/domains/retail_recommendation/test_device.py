@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import subprocess
 import sys
 from dataclasses import replace
@@ -44,7 +45,7 @@ PLAN = Plan(
 
 def written(path: Path, **changes: Any) -> Path:
     keras.utils.set_random_seed(1)
-    _, model = build_model(PLAN, ModelSettings(width=8, blocks=1))
+    model = build_model(PLAN, ModelSettings(width=8, heads=2, blocks=1)).ranker
     nothing = Examples({}, np.zeros(0))
     card = Card(
         domain=NAME,
@@ -176,6 +177,64 @@ def test_histories_that_cannot_be_read_are_one_error(file: Path, tmp_path: Path,
     with pytest.raises(ContractError, match=said):
         predict_file(file, [tmp_path / "h.csv"], out=tmp_path / "r.csv")
     assert not (tmp_path / "r.csv").exists()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann 007 i5 i9\nbob i4\n",
+        "ann\t007 i5\ti9\r\n\nbob   i4 ",
+        "ann 007\nann i5\nbob i4\nann i9\n",
+        "ann 007 zzz i5 7 i9\nbob i4 zzz\n",
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_text_file_of_histories_becomes_a_table(file: Path, tmp_path: Path, text: str, packed: bool) -> None:
+    data = tmp_path / ("h.txt.gz" if packed else "h.txt")
+    data.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    counts = predict_file(file, [data], out=tmp_path / "r.csv", k=4)
+    assert counts == {"users": 2, "recommendations": 8, "unknown items": 2 if "zzz" in text else 0}
+    rows, device = rows_of(tmp_path / "r.csv"), Recommender(file)
+    assert [row["user"] for row in rows] == ["ann"] * 4 + ["bob"] * 4
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"] * 2
+    expected = [*device.recommend(["007", "i5", "i9"], 4).items, *device.recommend(["i4"], 4).items]
+    assert [row["item"].removeprefix("'") for row in rows] == [found.item for found in expected]
+    assert [row["score"] for row in rows] == [f"{found.score:.6f}" for found in expected]
+
+
+def test_a_text_file_may_hold_a_table(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.txt").write_text("user\titem\ttimestamp\nann\ti5\t2\nann\t007\t1\nbob\ti4\t3\n")
+    predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv", k=2)
+    found = [row["item"].removeprefix("'") for row in rows_of(tmp_path / "r.csv") if row["user"] == "ann"]
+    assert found == shown(Recommender(file).recommend(["007", "i5"], 2))
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (b"user item\nann i5\n", ContractError, "separated by spaces"),
+        (b"uid iid\n1 2\n1 3\n", ContractError, "separated by spaces"),
+        (b"\xff\xfe1 2", SourceError, "not UTF-8"),
+        (b"", SourceError, "is empty"),
+    ],
+)
+def test_a_text_file_that_is_none_is_refused_and_nothing_is_written(
+    file: Path, tmp_path: Path, content: bytes, error: type[Exception], said: str
+) -> None:
+    (tmp_path / "h.txt").write_bytes(content)
+    with pytest.raises(error, match=said):
+        predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["h.txt"]
+
+
+def test_histories_come_in_one_file(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Found 2 files"):
+        predict_file(file, [tmp_path / "a.txt", tmp_path / "b.txt"], out=tmp_path / "r.csv")
 
 
 def test_it_runs_without_tensorflow(file: Path) -> None:

@@ -249,9 +249,7 @@ RATED = (f"{ROWS[0]},rating", *(f"{row},5" for row in ROWS[1:]), "cy,low,190,1")
 
 
 @pytest.mark.parametrize(("choice", "new"), [("auto", ("new",)), ("include", ("new",)), ("leave_out", ())])
-def test_new_items_follow_in_the_catalogue_and_are_described(
-    tmp_path: Path, choice: str, new: tuple[str, ...]
-) -> None:
+def test_new_items_follow_in_the_catalogue_and_are_described(tmp_path: Path, choice: str, new: tuple[str, ...]) -> None:
     given: dict[str, Any] = {"items": NEW_ITEMS, "columns": {"items.title": "name"}}
     log = read(tmp_path, *RATED, data={"new_items": choice, "min_rating": 2.0}, **given)
     assert log.items == ("007", "7", "x y", *new), "what was had is not new, even if its rows do not count"

@@ -17,7 +17,7 @@ from edgekit.tflite_export.runtime import load_model
 
 TINY = {
     "synthetic": {"shoppers": 120, "items": 60, "days": 120},
-    "model": {"width": 16, "blocks": 1, "window": 12, "dropout": 0.1},
+    "model": {"kind": "transformer", "width": 16, "heads": 2, "blocks": 1, "window": 12, "dropout": 0.1},
     "training": {"epochs": 3, "learning_rate": 1e-2, "batch_size": 256, "negatives": 40},
     "export": {"max_drop": 0.2},
 }
@@ -58,6 +58,11 @@ def test_the_report_has_the_sections_of_a_shop(outcome: Outcome) -> None:
     assert [title for title in titles if title in wanted] == wanted
     assert {"hr@10", "ndcg@10", "mrr"} <= report["metrics"]["tflite"].keys()
     assert set(report["metrics"]["rivals"]) == {"popularity", "recent_popularity", "item_knn", "ease"}
+
+
+def test_a_run_ends_with_examples_of_what_is_shown(outcome: Outcome) -> None:
+    titles = [section.title for section in outcome.summary.sections]
+    assert titles == ["The network and its rivals", "The gate", "Examples"]
 
 
 def test_examples_name_items_by_title_and_show_no_shoppers_history(outcome: Outcome) -> None:

@@ -116,6 +116,11 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     columns: Columns = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="NAME …", help="Columns to leave out.")] = None,
     items: Annotated[Path | None, typer.Option(help="A second table, which describes the items.")] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="Between two readings, such as 5min; sets data.interval.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first reading; sets data.start.")] = None,
+    adjacency: Annotated[Path | None, typer.Option(help="Which sensors are neighbours; sets data.adjacency.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings as TOML.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE …", help="Change a setting.")
@@ -145,7 +150,9 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     run_folder.require_free(final, overwrite=overwrite)
     record = _trainable(domain)
     settings = override(record.config, read_toml(config)) if config else record.config
-    settings = override(settings, parse_assignments([*(set_ or []), *(["data.skip_bad=true"] if skip_bad else [])]))
+    settings = override(settings, parse_assignments(set_ or []))
+    short = {"interval": interval, "start": start, "adjacency": adjacency and str(adjacency), "skip_bad": skip_bad}
+    settings = override(settings, {"data": {name: value for name, value in short.items() if value}})
     request = Request(data, _roles(columns), tuple(exclude or ()), shlex.join(["edgekit", *sys.argv[1:]]), items)
     folder = run_folder.start(final, overwrite=overwrite)
     try:
@@ -166,6 +173,7 @@ def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
     history: Annotated[Path | None, typer.Option(help="Earlier rows that the windows shall see.")] = None,
     columns: Columns = None,
     heatmap: Annotated[Path | None, typer.Option(help="Folder for images of where the network looked.")] = None,
+    at: Annotated[str | None, typer.Option(help="Time of the newest readings; that of the file if left out.")] = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="How many items are recommended; 10 if left out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out and --heatmap name.")] = False,
 ) -> None:
@@ -177,7 +185,7 @@ def predict(  # noqa: PLR0913, PLR0917  # the options of a command line
         if place and place.exists() and not overwrite:
             raise RunError(f"{place} exists already. Nothing was changed. Choose another {option}, or add --overwrite.")
     read = registry.device(load_model(file).card.domain).predict_file
-    given = {"history": history, "columns": _roles(columns) or None, "heatmap": heatmap, "k": k}
+    given = {"history": history, "columns": _roles(columns) or None, "heatmap": heatmap, "at": at, "k": k}
     counts = read(file, data, out=out_, **_offered(read, {name: value for name, value in given.items() if value}))
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     out.print(f"{told}: {escape(str(out_))}", soft_wrap=True)

@@ -75,7 +75,7 @@ class Learnt:
     fitted: Fitted
     answers: Arrays
     threshold: Threshold
-    decision: Decision
+    decision: Decision | None
     predictors: Mapping[str, Predictor]
 
 

@@ -111,7 +111,7 @@ def learn(
     with clock.stage("rivals"):
         rivals = domain.rivals(prepared, config, seed=seed, report=clock.say)
     rule = threshold.rule if threshold.value is None else f"{threshold.rule}; chosen on validation"
-    decision = Decision(domain.score_output, threshold.value, rule)
+    decision = Decision(domain.score_output, threshold.value, rule) if domain.score_output else None
     return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
 
 

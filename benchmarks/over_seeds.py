@@ -80,10 +80,12 @@ def figures(metrics: Mapping[str, Sequence[Statistic]]) -> dict[str, dict[str, f
     }
 
 
-def verdict(made: Mapping[str, Mapping[str, Sequence[Statistic]]], metric: str) -> dict[str, Any]:
-    """Compare the device file with the rival whose ``metric`` is highest."""
-    pooled = {name: joined(metrics[metric]) for name, metrics in made.items()}
-    best = max((name for name in pooled if name not in NETWORKS), key=lambda name: pooled[name].compute(None))
+def verdict(
+    made: Mapping[str, Mapping[str, Sequence[Statistic]]], metric: str, *, higher_is_better: bool = True
+) -> dict[str, Any]:
+    """Compare the device file with the rival whose ``metric`` is best."""
+    pooled, sign = {name: joined(metrics[metric]) for name, metrics in made.items()}, 1 if higher_is_better else -1
+    best = max((name for name in pooled if name not in NETWORKS), key=lambda name: sign * pooled[name].compute(None))
     difference = paired_difference(pooled[pipeline.DEVICE], pooled[best])
     return {"metric": metric, "best_rival": best, "difference": difference.as_json()}
 

@@ -17,12 +17,14 @@ TITLES = {
     "auc": "AUC ROC", "average_precision": "AP", "cp@100": "CP@100", "accuracy": "accuracy",
     "sensitivity": "sensitivity",
     "specificity": "specificity", "coverage": "conformal coverage", "calibration_error": "calibration error",
+    "rmse@15": "RMSE to 15 min", "rmse@30": "to 30", "rmse@45": "to 45", "rmse@60": "to 60", "mae": "MAE",
+    "coverage@90": "coverage of the band",
     "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR",
 }  # fmt: skip
-LOWER_IS_BETTER = ("calibration_error",)
+LOWER_IS_BETTER = ("calibration_error", "rmse@15", "rmse@30", "rmse@45", "rmse@60", "mae")
 DIGITS = {"hr@10": 4, "ndcg@10": 4, "mrr": 4}
 """Where three decimals hide what is compared."""
-NO_CONTEST = ("coverage",)  # nearer to its aim is better, not higher
+NO_CONTEST = ("coverage", "coverage@90")  # nearer to its aim is better, not higher
 NAMES = {"tflite": "**edgekit, `.tflite`**", "keras": "edgekit, Keras"}
 RATIOS = {
     "windows_vs_pandas": "all features of the whole file, against pandas groupby-rolling for its part of them",
@@ -36,6 +38,8 @@ RATIOS = {
     "recommend_vs_bare": "the same through the API, ids in and titles out",
     "epoch_vs_plain_fit": "an epoch with negatives, against `model.fit` on padded histories with all logits",
     "exact_epoch_vs_plain_fit": "one of the last epochs, with all items, against the same",
+    "forecast_vs_keras": "one forecast of all sensors through Keras `predict`, against the device file",
+    "mae_30pct_silent_vs_none": "no speed: MAE with 30 % of the sensors silent, against none",
     "explain_bytes": "bytes with the heat map's signature, against without it",
 }
 
@@ -107,6 +111,17 @@ def _retail(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _traffic(results: Mapping[str, Any]) -> list[str]:
+    """Lay out figures, published figures, silent sensors, speed, size."""
+    return [
+        _ahead(results["table"]),
+        _figures(results["table"], results["published"]),
+        _verdict(results["verdict"]),
+        _ratios(results["ratios"]),
+        _size(results["export"]),
+    ]
+
+
 def _ahead(table: Mapping[str, Any]) -> str:
     """Say first where a rival has the higher figure."""
     rivals = [
@@ -173,7 +188,12 @@ def _results(domain: str) -> Any:
     return json.loads((ROOT / "benchmarks" / "results" / f"{domain}.json").read_text())
 
 
-LAYOUTS = {"finance_fraud": _fraud, "healthcare_imaging": _imaging, "retail_recommendation": _retail}
+LAYOUTS = {
+    "finance_fraud": _fraud,
+    "healthcare_imaging": _imaging,
+    "retail_recommendation": _retail,
+    "transportation": _traffic,
+}
 
 if __name__ == "__main__":
     path = ROOT / "README.md"

@@ -11,7 +11,7 @@ from ..shared.errors import choose
 if TYPE_CHECKING:
     from ..shared.domain import Domain
 
-NAMES = ("finance_fraud", "healthcare_imaging", "retail_recommendation")
+NAMES = ("finance_fraud", "healthcare_imaging", "retail_recommendation", "transportation")
 
 
 def summary(name: str) -> str:

@@ -208,7 +208,7 @@ class Domain:
         sources: passports of the synthetic data and of the published data a benchmark uses.
         primary_metric: the figure that the gate and the verdict go by.
         higher_is_better: direction of ``primary_metric``.
-        score_output: the model output that ``decide`` compares with the threshold.
+        score_output: the model output that ``decide`` compares with the threshold; empty where nothing is decided.
         views: signature name to model outputs that are had under that name, instead of under ``predict``.
         unmeasured: model outputs that are too large to be kept for every example, and that no metric needs.
         guards: further metrics, and by how much a device file may change each against Keras on validation.

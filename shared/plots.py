@@ -27,7 +27,9 @@ INK, FAINT, GRID = "#26292e", "#6b7178", "#e3e5e8"
 BAD = "#b3400a"
 MAX_POINTS = 400
 MAX_NAME = 40
+MOST_MARKS = 40  # points of a line up to which each is marked
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "edgekit",
     "svg.fonttype": "none",
@@ -226,6 +228,79 @@ def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Seque
     return _draw(draw, height=height, panels=(1.0,) * len(columns), rows=max(len(rows), 1))
 
 
+def lines(
+    x: np.ndarray,
+    series: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    aim: float | None = None,
+) -> str:
+    """Draw lines through few points, each with its own mark, some within a shaded band.
+
+    Args:
+        x: float (point,), increasing: horizon, hour, …
+        series: name to float (point,); NaN leaves a gap. The first is drawn strongest.
+        xlabel: what ``x`` is, with its unit.
+        ylabel: what the lines are, with their unit.
+        bands: name of a line to (low, high), each float (point,).
+        aim: a value that the lines should reach, drawn dotted, or None.
+    """
+
+    def draw(axes: Axes) -> None:
+        keep = slice(None, None, 1 + len(x) // MAX_POINTS)
+        for number, (name, y) in enumerate(series.items()):
+            marker = _MARKERS[number % len(_MARKERS)] if len(x) <= MOST_MARKS else ""
+            style = {**_line(number), "marker": marker, "markersize": 4.5}
+            axes.plot(x[keep], y[keep], label=_name(name), **style)
+            if bands and name in bands:
+                low, high = (side[keep] for side in bands[name])
+                axes.fill_between(x[keep], low, high, color=style["color"], alpha=0.16, linewidth=0)
+        if aim is not None:
+            axes.axhline(aim, color=FAINT, linewidth=1.2, linestyle=(0, (1, 2)), label=f"aim: {aim:g}")
+        if len(x) <= MOST_MARKS:
+            axes.set_xticks(x[:: 1 + len(x) // 14])
+        axes.set(xlabel=_name(xlabel), ylabel=_name(ylabel))
+        axes.margins(x=0.02)
+        if len(series) + (aim is not None) > 1:
+            _legend(axes)
+
+    return _draw(draw)
+
+
+def forecast(time: np.ndarray, panels: Mapping[str, Sequence[np.ndarray]], *, ylabel: str) -> str:
+    """Draw readings and their forecasts over time, one panel under the other.
+
+    Args:
+        time: int64 (step,) seconds since 1970 on the clock that is shown, evenly spaced.
+        panels: title to (reading, median, low, high), each float (step,); NaN leaves a gap.
+        ylabel: what is read, with its unit.
+    """
+
+    def draw(*cells: Axes) -> None:
+        keep = slice(None, None, 1 + len(time) // MAX_POINTS)
+        when = np.asarray(time)[keep].astype("datetime64[s]")
+        marks: dict[str, Any] = {"marker": "o", "markersize": 3} if len(time) <= MOST_MARKS else {}
+        for number, (axes, (title, values)) in enumerate(zip(cells, panels.items(), strict=False)):
+            reading, median, low, high = (np.asarray(side, dtype=float)[keep] for side in values)
+            axes.fill_between(when, low, high, color=PALETTE[0], alpha=0.18, linewidth=0, label="band")
+            axes.plot(when, reading, color=INK, linewidth=1.1, label="reading", **marks)
+            axes.plot(when, median, color=PALETTE[0], linestyle=_DASHES[1], label="forecast", **marks)
+            axes.set_title(_name(title), loc="left", fontsize=9)
+            axes.set(ylabel=_name(ylabel))
+            axes.xaxis.set_major_locator(require("matplotlib.dates", extra="train").AutoDateLocator(maxticks=9))
+            axes.xaxis.set_major_formatter(_clock)
+            axes.tick_params(labelbottom=number == len(panels) - 1)
+            axes.margins(x=0.01)
+            if len(when) == 1:
+                axes.set_xlim(when[0] - np.timedelta64(1, "h"), when[0] + np.timedelta64(1, "h"))
+            if number == 0:
+                axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+
+    return _draw(draw, height=0.6 + 1.7 * max(len(panels), 1), rows=max(len(panels), 1))
+
+
 def score_histogram(scores: np.ndarray, target: np.ndarray, *, threshold: float | None = None, bins: int = 40) -> str:
     """Draw how many examples of each class get which score, counts on a log scale.
 
@@ -277,6 +352,12 @@ def thin(x: np.ndarray, y: np.ndarray, limit: int = MAX_POINTS) -> tuple[np.ndar
     keep = np.unique(np.concatenate([[0], keep, [len(x) - 1]]))
     keep = keep if len(keep) <= limit else np.delete(keep, -2)
     return x[keep], y[keep]
+
+
+def _clock(place: float, _: float = 0) -> str:
+    """Return days since 1970 as the time of day, at midnight as the date."""
+    when = np.datetime64(round(place * 86_400), "s").item()
+    return f"{when:%H:%M}" if when.hour or when.minute else f"{when:%Y-%m-%d}"
 
 
 def _name(text: str) -> str:

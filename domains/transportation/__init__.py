@@ -5,3 +5,7 @@ queue has grown. It has learnt the rhythm of its own sensors and how disturbance
 roadworks, events or accidents until a sensor sees them, and nothing of a sensor that it was not trained with. Silent
 sensors are forecast from the others and from the time, with wider bands. Retrain when roads, signals or sensors change.
 """
+
+from .device import Forecast, Row, Suspicion, TrafficForecaster
+
+__all__ = ["Forecast", "Row", "Suspicion", "TrafficForecaster"]

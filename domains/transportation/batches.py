@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,7 +26,8 @@ def batches(train: Examples, settings: TrafficTrainingSettings, *, seed: int) ->
     form = tf.TensorSpec((None, *train.target.shape[1:]), tf.float32)
     signature = (inputs, dict.fromkeys((MEDIAN, LOW, HIGH), form))
     made = tf.data.Dataset.from_generator(lambda: draw(train, settings, rng), output_signature=signature)
-    return made.prefetch(2)
+    count = math.ceil(len(train) / settings.batch_size)
+    return made.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
 
 
 def draw(train: Examples, settings: TrafficTrainingSettings, rng: np.random.Generator) -> Iterator[Batch]:

@@ -87,6 +87,7 @@ class ModelSettings(Settings):
             the window and a decoder of the horizon for each sensor).
         window: steps that the network sees.
         horizon: steps that it forecasts. 12 and 12, an hour each at 5 minutes, is what published figures use.
+        members: networks fitted one after the other, whose forecasts are averaged: each errs elsewhere.
         width: numbers that a sensor's window is described by.
         identity: numbers that a sensor itself is described by.
         clock: numbers that the time of the day is described by.
@@ -98,6 +99,7 @@ class ModelSettings(Settings):
     kind: Literal["identity", "recurrent"] = "identity"
     window: int = Field(default=12, ge=1, le=288)
     horizon: int = Field(default=12, ge=1, le=288)
+    members: int = Field(default=3, ge=1, le=8)
     width: int = Field(default=64, ge=4, le=512)
     identity: int = Field(default=24, ge=1, le=256)
     clock: int = Field(default=16, ge=1, le=256)

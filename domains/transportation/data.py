@@ -32,8 +32,8 @@ def split(readings: Readings, config: TrafficConfig, *, seed: int) -> Splits:
         ContractError: a block is shorter than one window and its horizon.
     """
     steps, data, model = len(readings), config.data, config.model
-    test = steps - round(steps * data.test_share)
-    validation = test - round(steps * data.validation_share)
+    test = int(steps * (1 - data.test_share))
+    validation = int(steps * (1 - data.test_share - data.validation_share))
     edges = (0, validation, test, steps)
     need, shortest = model.window + model.horizon, int(np.diff(edges).min())
     if shortest < need:
@@ -56,9 +56,20 @@ def prepare(readings: Readings, splits: Splits, config: TrafficConfig) -> Prepar
         reading is missing; context ``unit`` (the day, or a block of two hours where a part has few days), ``time``
         (seconds of the last reading) and ``interval``. Windows that nothing follows are left out. Readings are views
         into one array: a long log takes its own size once.
+
+    Raises:
+        ContractError: a part has no reading to forecast.
     """
     plan = make_plan(readings, config)
-    train, validation, test = (_examples(readings, steps, plan) for steps in splits.parts().values())
+    parts = {name: _examples(readings, steps, plan) for name, steps in splits.parts().items()}
+    silent = [name for name, part in parts.items() if not len(part)]
+    if silent:
+        raise ContractError(
+            f"{readings.source}: found no reading that follows a window in {' and '.join(silent)}. Expected some in "
+            "train, validation and test. Bring readings from a longer time, or check data.missing_code, data.low and "
+            "data.high."
+        )
+    train, validation, test = parts.values()
     return Prepared(plan, train, validation, test, _limits(readings, validation, test))
 
 

@@ -20,7 +20,7 @@ from ...shared.errors import ConfigError, ContractError, DeviceFileError, choose
 from ...shared.spreadsheet import write_csv
 from ...tflite_export.runtime import DeviceModel, load_model, require_domain
 from . import features
-from .clock import interval_text, moment_text, parse_moment
+from .clock import EARLIEST, LATEST, interval_text, moment_text, parse_moment
 from .features import Plan
 from .grid import lay, make_grid
 from .masked_errors import HIGH, LOW, MEDIAN
@@ -222,23 +222,39 @@ class TrafficForecaster:
 
 
 def _seconds(at: Moment) -> int:
-    if isinstance(at, datetime):
-        return int(at.replace(tzinfo=UTC).timestamp())
-    return parse_moment(at) if isinstance(at, str) else int(at)
+    """Return the seconds on the wall.
+
+    Raises:
+        ConfigError: it is no time, or one that no clock shows: milliseconds, or a clock that was never set.
+    """
+    if isinstance(at, str):
+        return parse_moment(at)
+    try:
+        seconds = int(at.replace(tzinfo=UTC).timestamp() if isinstance(at, datetime) else at)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"Not a time: {at!r:.80}. Expected an ISO date, seconds since 1970, or a datetime."
+        ) from error
+    if not EARLIEST <= seconds < LATEST:
+        raise ConfigError(f"Expected a time from 1990 until 2100, as a number in seconds since 1970; got {at!r:.80}.")
+    return seconds
 
 
-def _numbers(sensor: str, values: Values) -> np.ndarray:
+def _numbers(sensor: str, values: Any) -> np.ndarray:
     """Return float32 (n,) readings.
 
     Raises:
         ContractError: one is neither missing nor a finite number.
     """
     try:
-        found = np.array([np.nan if value is None else value for value in values], dtype=np.float32).reshape(-1)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):
+            found = np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ContractError(
             f"Sensor {sensor!r}: found {values!r:.80}, expected numbers, None where missing."
         ) from error
+    if found.ndim != 1 or isinstance(values, str):
+        raise ContractError(f"Sensor {sensor!r}: found {values!r:.80}, expected one list of numbers.")
     if np.isinf(found).any():
         raise ContractError(f"Sensor {sensor!r}: found an infinite reading. Expected numbers, None where missing.")
     return found
@@ -297,7 +313,7 @@ def _last_readings(
         return rows.sensors, rows.values[-plan.window :], asked
     grid = make_grid(rows.clock, interval=plan.interval, start=None)
     values, _ = lay(grid, rows.values)
-    newest = grid.start + (len(values) - 1) * plan.interval
+    newest = (grid.start + (len(values) - 1) * plan.interval) // plan.interval * plan.interval
     if asked is not None and asked < newest:
         raise ContractError(
             f"Found --at {moment_text(asked)}, before the newest readings of {path} at {moment_text(newest)}. Leave "

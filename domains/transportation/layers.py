@@ -14,6 +14,7 @@ from keras import layers, ops
 PACKAGE = "edgekit"
 WAVES = 6  # sine and cosine pairs that tell the time of the day: a week shows each step of a day a few times only
 SATURDAY = 5
+Shape = tuple[int | None, ...]
 NEVER = -30.0  # a logit that softmax makes nothing of
 
 
@@ -28,7 +29,7 @@ class Standardised(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.sensors = sensors
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: Shape) -> None:
         """Make the scales."""
         self.mean = self.add_weight(shape=(self.sensors,), initializer="zeros", trainable=False, name="mean")
         self.deviation = self.add_weight(shape=(self.sensors,), initializer="ones", trainable=False, name="deviation")
@@ -64,7 +65,7 @@ class OtherSensors(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.sensors, self.heads = sensors, heads
 
-    def build(self, shape: tuple[int | None, ...], presence_shape: tuple[int | None, ...] | None = None) -> None:
+    def build(self, values_shape: Shape, presence_shape: Shape) -> None:
         """Make the weights."""
         form = (self.heads, self.sensors, self.sensors)
         self.logits = self.add_weight(shape=form, initializer="zeros", name="logits")
@@ -96,7 +97,7 @@ class Filled(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.sensors, self.rounds = sensors, rounds
 
-    def build(self, *shapes: tuple[int | None, ...]) -> None:
+    def build(self, values_shape: Shape, presence_shape: Shape, guess_shape: Shape) -> None:
         """Make the coefficients."""
         form = (self.sensors, self.sensors)
         self.coefficients = self.add_weight(shape=form, initializer="zeros", name="coefficients")
@@ -126,14 +127,14 @@ class Identity(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.sensors, self.width = sensors, width
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: Shape) -> None:
         """Make the descriptions."""
         start = keras.initializers.RandomNormal(stddev=0.3)
         self.table = self.add_weight(shape=(1, self.sensors, self.width), initializer=start, name="table")
 
     def call(self, state: Any) -> Any:
         """Return the descriptions, once for each of the batch."""
-        return self.table + ops.zeros_like(state[..., :1])
+        return ops.tile(self.table, (ops.shape(state)[0], 1, 1))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -151,7 +152,7 @@ class ClockFeatures(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.steps_a_day = steps_a_day
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: Shape) -> None:
         """Make the tables."""
         day = np.arange(self.steps_a_day)[:, None] / self.steps_a_day * 2 * np.pi
         turns = day * np.arange(1, WAVES + 1)
@@ -179,7 +180,7 @@ class Fading(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.horizon = horizon
 
-    def build(self, shape: tuple[int | None, ...]) -> None:
+    def build(self, shape: Shape) -> None:
         """Make the shares."""
         self.shares = self.add_weight(shape=(self.horizon,), initializer="zeros", name="shares")
         self.shares.assign(np.exp(-np.arange(1, self.horizon + 1) / 8))
@@ -207,7 +208,7 @@ class Band(layers.Layer):  # type: ignore[misc]
         super().__init__(**options)
         self.horizon = horizon
 
-    def build(self, *shapes: tuple[int | None, ...]) -> None:
+    def build(self, centre_shape: Shape, below_shape: Shape, above_shape: Shape) -> None:
         """Make the margins."""
         self.margin = self.add_weight(shape=(self.horizon,), initializer="zeros", trainable=False, name="margin")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,41 +23,73 @@ from .layers import Band, ClockFeatures, Fading, Filled, Identity, OtherSensors,
 from .masked_errors import HIGH, LOW, MEDIAN
 from .profiles import record
 
-HEADS = 4
+HEADS = 2
+ROUNDS = 4
 MOST_WEIGHTS = 4_000_000
 """What the tables between sensors may hold; larger networks get fewer heads, or none."""
-STRAIGHT = 0.75  # deviations from which a large error counts by its size, not by its square (Huber 1964)
+STRAIGHT = 0.6  # deviations from which a large error counts by its size, not by its square (Huber 1964)
 BAND_WEIGHT = 0.5
+SEEDS = 1000  # between the seeds of two members
 _RIDGE = 0.1
 
+Trunk = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+"""Values, presence, both (batch, sensor, step), and waves of the clock to centre, room below and room above it, each
+(batch, sensor, horizon), all in deviations of the sensor."""
 
-def build_model(plan: Plan, settings: ModelSettings) -> keras.Model:
-    """Return an uncompiled network.
+
+def build_model(plan: Plan, settings: ModelSettings, trunks: Sequence[Trunk] = ()) -> keras.Model:
+    """Return an uncompiled network: the mean of some trunks, of new ones if none are given.
 
     Args:
         plan: sensors, window, horizon and interval.
         settings: kind and size.
+        trunks: members, with their weights.
 
     Returns:
         A model of ``readings`` float32 (batch, window, sensor), NaN where missing, and ``moment`` int32 (batch, 2),
         with float32 outputs ``median``, ``low`` and ``high`` (batch, horizon, sensor) in the unit of the readings.
     """
-    sensors = len(plan.sensors)
-    readings = layers.Input((plan.window, sensors), name=READINGS)
+    trunks = trunks or [build_trunk(plan, settings, number) for number in range(settings.members)]
+    readings = layers.Input((plan.window, len(plan.sensors)), name=READINGS)
     moment = layers.Input((2,), dtype="int32", name=MOMENT)
-    scale = Standardised(sensors, name="scale")
+    scale = Standardised(len(plan.sensors), name="scale")
     values, presence = scale(readings)
-    known, last = _what_is_known(values, presence, sensors, settings)
-    body = _identity if settings.kind == "identity" else _recurrent
-    clock = layers.Dense(settings.clock, name="clock")(ClockFeatures(plan.steps_a_day, name="waves")(moment))
-    state = body(known, clock, plan, settings)
-    raw = layers.Dense(3 * plan.horizon, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name="raw")
-    centre, below, above = ops.split(raw(state), 3, axis=-1)
-    centre = centre + Fading(plan.horizon, name="fading")(last)
-    rooms = (ops.softplus(room - 0.5) for room in (below, above))
-    low, high = Band(plan.horizon, name="band")(centre, *rooms)
+    waves = ClockFeatures(plan.steps_a_day, name="waves")(moment)
+    parts = zip(*(trunk(values, presence, waves) for trunk in trunks), strict=True)
+    centre, below, above = (sum(part[1:], part[0]) / len(part) for part in parts)
+    low, high = Band(plan.horizon, name="band")(centre, below, above)
     outputs = {name: scale.back(part) for name, part in ((MEDIAN, centre), (LOW, low), (HIGH, high))}
     return keras.Model({READINGS: readings, MOMENT: moment}, outputs, name="transportation")
+
+
+def build_trunk(plan: Plan, settings: ModelSettings, number: int = 0) -> Trunk:
+    """Return the layers of a member as a function; members of one model have different numbers."""
+    name, sensors = f"member_{number}", len(plan.sensors)
+    count = heads(sensors) if settings.neighbours else 0
+    others = OtherSensors(sensors, count, name=f"{name}_others") if count else None
+    filled = Filled(sensors, ROUNDS, name=f"{name}_filled")
+    encode = (_identity if settings.kind == "identity" else _recurrent)(plan, settings, name)
+    clock = layers.Dense(settings.clock, name=f"{name}_clock")
+    which = Identity(sensors, settings.identity, name=f"{name}_identity")
+    blocks = _blocks(settings, name)
+    start = keras.initializers.RandomNormal(stddev=0.01)
+    raw = layers.Dense(3 * plan.horizon, kernel_initializer=start, name=f"{name}_raw")
+    fading = Fading(plan.horizon, name=f"{name}_fading")
+
+    def forecast(values: Any, presence: Any, waves: Any) -> tuple[Any, Any, Any]:
+        known, held, last = [values, presence], [], values
+        if others is not None:
+            found = others(values, presence)
+            averages, held = found[:count], found[count:]
+            last = filled(values, presence, averages[-1])
+            known += [*averages, last]
+        seen = encode(known, held)
+        when = ops.tile(ops.expand_dims(clock(waves), 1), (1, sensors, 1))  # a sum with zeros does not convert
+        state = blocks(layers.Concatenate()([seen, which(seen), when]))
+        centre, below, above = ops.split(raw(state), 3, axis=-1)
+        return centre + fading(last[..., -1:]), ops.softplus(below - 0.5), ops.softplus(above - 0.5)
+
+    return forecast
 
 
 def heads(sensors: int) -> int:
@@ -63,66 +97,74 @@ def heads(sensors: int) -> int:
     return min(HEADS, MOST_WEIGHTS // sensors**2 - 1) if sensors > 1 and 2 * sensors**2 <= MOST_WEIGHTS else 0
 
 
-def _what_is_known(values: Any, presence: Any, sensors: int, settings: ModelSettings) -> tuple[list[Any], Any]:
-    """Return what is known of each sensor, (batch, sensor, step) each, and its last value, filled in where missing."""
-    count = heads(sensors) if settings.neighbours else 0
-    if not count:
-        return [values, presence], values[..., -1:]
-    others = OtherSensors(sensors, count, name="others")(values, presence)
-    filled = Filled(sensors, name="filled")(values, presence, others[count - 1])
-    return [values, presence, *others, filled], filled[..., -1:]
+def _identity(plan: Plan, settings: ModelSettings, name: str) -> Any:
+    """Return each sensor by itself, told apart by its description alone (Shao et al. 2022, CIKM, STID)."""
+    seen = layers.Dense(settings.width, name=f"{name}_seen")
+    return lambda known, held: seen(layers.Concatenate()([*known, *held]))
 
 
-def _identity(known: list[Any], clock: Any, plan: Plan, settings: ModelSettings) -> Any:
-    """Return (batch, sensor, state): each sensor by itself, told apart by its description (Shao et al. 2022, CIKM)."""
-    seen = layers.Dense(settings.width, name="seen")(layers.Concatenate()(known))
-    return _blocks(_described(seen, clock, plan, settings), settings)
-
-
-def _recurrent(known: list[Any], clock: Any, plan: Plan, settings: ModelSettings) -> Any:
+def _recurrent(plan: Plan, settings: ModelSettings, name: str) -> Any:
     """Return the same from an encoder of the window (Cho et al. 2014, EMNLP) instead of one product."""
-    sensors, steps = len(plan.sensors), plan.window
-    by_step = [part for part in known if part.shape[-1] == steps]
-    sequence = ops.reshape(ops.stack(by_step, axis=-1), (-1, steps, len(by_step)))
-    state = LoopGRU(settings.width, name="encoder")(sequence)
-    return _blocks(_described(ops.reshape(state, (-1, sensors, settings.width)), clock, plan, settings), settings)
+    encoder = LoopGRU(settings.width, name=f"{name}_encoder")
+
+    def encode(known: list[Any], held: list[Any]) -> Any:
+        sequence = ops.reshape(ops.stack(known, axis=-1), (-1, plan.window, len(known)))
+        return ops.reshape(encoder(sequence), (-1, len(plan.sensors), settings.width))
+
+    return encode
 
 
-def _described(seen: Any, clock: Any, plan: Plan, settings: ModelSettings) -> Any:
-    """Put beside what is seen of a sensor which one it is, and what time."""
-    which = Identity(len(plan.sensors), settings.identity, name="identity")(seen)
-    when = ops.expand_dims(clock, 1) + ops.zeros_like(seen[..., :1])
-    return layers.Concatenate()([seen, which, when])
+def _blocks(settings: ModelSettings, name: str) -> Callable[[Any], Any]:
+    """Return residual perceptrons, each normalised first."""
+    width = settings.width + settings.identity + settings.clock
+    made = [
+        (
+            layers.LayerNormalization(name=f"{name}_norm_{number}"),
+            layers.Dense(width, activation="relu", name=f"{name}_inner_{number}"),
+            layers.Dropout(settings.dropout, name=f"{name}_dropout_{number}"),
+            layers.Dense(width, name=f"{name}_outer_{number}"),
+        )
+        for number in range(settings.blocks)
+    ]
+    last = layers.LayerNormalization(name=f"{name}_norm")
 
+    def apply(state: Any) -> Any:
+        for norm, inner, dropout, outer in made:
+            state = state + outer(dropout(inner(norm(state))))
+        return last(state)
 
-def _blocks(state: Any, settings: ModelSettings) -> Any:
-    width = state.shape[-1]
-    for number in range(settings.blocks):
-        inner = layers.LayerNormalization(name=f"norm_{number}")(state)
-        inner = layers.Dense(width, activation="relu", name=f"inner_{number}")(inner)
-        inner = layers.Dropout(settings.dropout, name=f"dropout_{number}")(inner)
-        state = state + layers.Dense(width, name=f"outer_{number}")(inner)
-    return layers.LayerNormalization(name="norm")(state)
+    return apply
 
 
 def fit_model(
     prepared: Prepared, config: TrafficConfig, *, seed: int, report: Progress, log: Path | None = None
 ) -> Fitted:
-    """Fit the network; its epoch is chosen by the masked error on validation, where its bands are calibrated, too."""
-    seed_everything(seed)
-    model = build_model(prepared.plan, config.model)
-    scale = learn_scales(model, prepared)
+    """Fit the members; their epochs are chosen by the masked error on validation, where the band is calibrated, too."""
+    statistics, trunks, courses = learn_statistics(prepared), list[Trunk](), list[Fitted]()
+    for number in range(config.model.members):
+        report(f"member {number + 1} of {config.model.members}")
+        seed_everything(seed + SEEDS * number)
+        trunks.append(build_trunk(prepared.plan, config.model, number))
+        model = build_model(prepared.plan, config.model, trunks[-1:])
+        begin(model, statistics, prepared.plan.weights)
+        _compile(model, config, windows=len(prepared.train), scale=float(statistics.deviation.mean()))
+        data = batches(prepared.train, config.training, seed=seed + SEEDS * number)
+        score = _validation_score(model, prepared.validation, config)
+        courses.append(fit(model, data, settings=config.training, score=score, report=report, log=log))
+        log = None  # the first member's course stands for all
+    joined = build_model(prepared.plan, config.model, trunks)
+    joined.get_layer("scale").set_weights([statistics.mean, statistics.deviation])
+    calibrate(joined, prepared.validation, config.decision.coverage)
+    return Fitted(joined, courses[0].history, courses[0].best_epoch, sum(course.seconds for course in courses))
+
+
+def _compile(model: keras.Model, config: TrafficConfig, *, windows: int, scale: float) -> None:
     below, above = (1 - config.decision.coverage) / 2, (1 + config.decision.coverage) / 2
     model.compile(
-        optimizer=_optimizer(config, windows=len(prepared.train)),
+        optimizer=_optimizer(config, windows=windows),
         loss={MEDIAN: _huber(scale), LOW: _pinball(below, scale), HIGH: _pinball(above, scale)},
         loss_weights={MEDIAN: 1.0, LOW: BAND_WEIGHT, HIGH: BAND_WEIGHT},
     )
-    data = batches(prepared.train, config.training, seed=seed)
-    score = _validation_score(model, prepared.validation, config)
-    fitted = fit(model, data, settings=config.training, score=score, report=report, log=log)
-    calibrate(model, prepared.validation, config.decision.coverage)
-    return Fitted(model, fitted.history, fitted.best_epoch, fitted.seconds)
 
 
 def _optimizer(config: TrafficConfig, *, windows: int) -> keras.optimizers.Optimizer:
@@ -147,8 +189,9 @@ def _optimizer(config: TrafficConfig, *, windows: int) -> keras.optimizers.Optim
 
 def _huber(scale: float) -> Any:
     def loss(truth: Any, forecast: Any) -> Any:
-        error = ops.abs(truth - forecast) / scale
-        return _masked(ops.where(error < STRAIGHT, error * error, STRAIGHT * (2 * error - STRAIGHT)), truth)
+        error, there = _error(truth, forecast, scale)
+        size = ops.abs(error)
+        return _mean(ops.where(size < STRAIGHT, size * size, STRAIGHT * (2 * size - STRAIGHT)), there)
 
     return loss
 
@@ -157,16 +200,20 @@ def _pinball(share: float, scale: float) -> Any:
     """Return the loss whose minimum is a quantile (Koenker & Bassett 1978, Econometrica 46)."""
 
     def loss(truth: Any, forecast: Any) -> Any:
-        error = (truth - forecast) / scale
-        return _masked(ops.maximum(share * error, (share - 1) * error), truth)
+        error, there = _error(truth, forecast, scale)
+        return _mean(ops.maximum(share * error, (share - 1) * error), there)
 
     return loss
 
 
-def _masked(losses: Any, truth: Any) -> Any:
-    """Return the mean where there is a truth."""
-    there = ops.cast(ops.equal(truth, truth), "float32")
-    return ops.sum(ops.where(there > 0, losses, 0.0)) / ops.maximum(ops.sum(there), 1.0)
+def _error(truth: Any, forecast: Any, scale: float) -> tuple[Any, Any]:
+    """Return scaled errors, 0 where no truth is (a NaN would come back in the gradient), and where there is one."""
+    there = ops.equal(truth, truth)
+    return (ops.where(there, truth, forecast) - forecast) / scale, ops.cast(there, "float32")
+
+
+def _mean(losses: Any, there: Any) -> Any:
+    return ops.sum(losses * there) / ops.maximum(ops.sum(there), 1.0)
 
 
 def _validation_score(model: keras.Model, validation: Examples, config: TrafficConfig) -> Any:
@@ -177,26 +224,33 @@ def _validation_score(model: keras.Model, validation: Examples, config: TrafficC
 # === What is set, not learnt ===
 
 
-def learn_scales(model: keras.Model, prepared: Prepared) -> float:
-    """Set each sensor's mean and deviation, and begin the tables between sensors at their correlations.
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What training readings say of each sensor: mean and deviation (sensor,), correlation (sensor, sensor)."""
 
-    Returns:
-        The mean deviation, in the unit of the readings.
-    """
-    readings, _ = record(prepared.train)
-    mean, deviation = _mean_and_deviation(readings.astype(np.float64))
-    scale = model.get_layer("scale")
-    scale.mean.assign(mean)
-    scale.deviation.assign(deviation)
-    names = {layer.name for layer in model.layers}
-    if "others" in names:
-        values = np.nan_to_num((readings - mean) / deviation)
-        together = np.isfinite(readings).astype(np.float64)
-        correlation = values.T @ values / np.maximum(together.T @ together, 1)
-        others = model.get_layer("others")
-        others.logits.assign(_beginnings(correlation, prepared.plan.weights, others.heads))
-        model.get_layer("filled").coefficients.assign(_regression(correlation))
-    return float(deviation.mean())
+    mean: np.ndarray
+    deviation: np.ndarray
+    correlation: np.ndarray
+
+
+def learn_statistics(prepared: Prepared) -> Statistics:
+    """Return what the training readings say, pair by pair where both were there."""
+    readings = record(prepared.train)[0].astype(np.float64)
+    mean, deviation = _mean_and_deviation(readings)
+    values = np.nan_to_num((readings - mean) / deviation)
+    together = np.isfinite(readings).astype(np.float64)
+    return Statistics(mean, deviation, values.T @ values / np.maximum(together.T @ together, 1))
+
+
+def begin(model: keras.Model, statistics: Statistics, weights: np.ndarray) -> None:
+    """Set each sensor's mean and deviation, and begin the tables between sensors at their correlations."""
+    for layer in model.layers:
+        if isinstance(layer, Standardised):
+            layer.set_weights([statistics.mean, statistics.deviation])
+        elif isinstance(layer, OtherSensors):
+            layer.logits.assign(_beginnings(statistics.correlation, weights, layer.heads))
+        elif isinstance(layer, Filled):
+            layer.coefficients.assign(_regression(statistics.correlation))
 
 
 def _mean_and_deviation(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,10 +267,9 @@ def _mean_and_deviation(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _beginnings(correlation: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
     """Return (head, sensor, sensor) logits: correlations at several sharpnesses, the last one with the neighbours."""
-    made = [sharpness * correlation for sharpness in (18.0, 12.0, 6.0)]
-    if weights.size:
-        made.insert(0, np.log(weights + 0.02) + 8 * correlation)
-    return np.stack(made[:count][::-1] if len(made) >= count else [*made[::-1], *made[: count - len(made)]])
+    nearest = np.log(weights + 0.02) + 8 * correlation if weights.size else 15 * correlation
+    made = [nearest, *(sharpness * correlation for sharpness in (6, 12, 18))]
+    return np.stack(made[:count][::-1])
 
 
 def _regression(correlation: np.ndarray) -> np.ndarray:

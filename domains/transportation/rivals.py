@@ -20,7 +20,7 @@ from .features import DAY, READINGS
 from .masked_errors import HIGH, LOW, MEDIAN
 from .profiles import CALENDARS, profile, record, typical
 
-POOLED_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+POOLED_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """A dozen coefficients shared by all sensors hardly need a penalty; a strong one only fits a validation of few days."""
 SENSOR_STRENGTHS = (1e-2, 1e-1, 1.0, 10.0)
 """How strongly a sensor's own coefficients are drawn towards the pooled ones; the first are nearly free."""

@@ -36,16 +36,18 @@ GOLDEN_ROWS = 8
 def describe(readings: Readings, prepared: Prepared, config: TrafficConfig, *, threshold: Threshold) -> Description:
     """Return what the device file says of itself."""
     plan: Plan = prepared.plan
-    shown, unit = (plan.horizon, len(plan.sensors)), plan.unit or "as in the training data"
+    shown, unit = (plan.horizon, len(plan.sensors)), plan.unit or "that of the training data"
     return Description(
         inputs=(
-            Tensor(READINGS, "float32", (plan.window, len(plan.sensors)), f"readings, newest last; {unit}", "NaN"),
+            Tensor(READINGS, "float32", (plan.window, len(plan.sensors)), "readings, newest last", unit, missing="NaN"),
             Tensor(MOMENT, "int32", (2,), "step of the day and day of the week (0 Monday) of the newest readings"),
         ),
         outputs=(
-            Tensor(MEDIAN, "float32", shown, f"what is expected; {unit}"),
-            Tensor(LOW, "float32", shown, f"lower end of the band that holds {plan.coverage:.0%} of the readings"),
-            Tensor(HIGH, "float32", shown, "its upper end"),
+            Tensor(MEDIAN, "float32", shown, "what is expected", unit),
+            Tensor(
+                LOW, "float32", shown, f"lower end of the band that holds {plan.coverage:.0%} of the readings", unit
+            ),
+            Tensor(HIGH, "float32", shown, "its upper end", unit),
         ),
         labels=(),
         intended_use=INTENDED_USE,
@@ -78,7 +80,7 @@ DOMAIN = Domain(
     sources=SOURCES,
     primary_metric="mae",
     higher_is_better=False,
-    score_output=MEDIAN,
+    score_output="",
     load=load,
     synthesize=synthesize,
     split=split,

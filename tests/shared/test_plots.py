@@ -19,6 +19,7 @@ from edgekit.shared.report_html import drawing
 
 HOSTILE = "<script>&\"' $x^$ --> 你 \x1b"
 SHOWN = HOSTILE.replace("\x1b", "\ufffd")
+MONDAY = 1_704_067_200
 ESTIMATE = Estimate(0.7, 0.6, 0.8, 12)
 
 
@@ -60,8 +61,20 @@ def _pictures(name: str, points: int = 50) -> str:
     return plots.pictures([(name, (GREY, COLOUR)), ("b", (COLOUR, GREY))], columns=(name, "seen"))
 
 
-DRAWINGS = [_precision_recall, _reliability, _ladder, _bars, _curve, _histogram, _pictures]
-NAMED = [_precision_recall, _ladder, _bars, _curve, _pictures]
+def _lines(name: str, points: int = 50) -> str:
+    x = np.linspace(0, 1, points)
+    y = np.where(x > 0.5, np.sin(40 * x), np.nan)
+    return plots.lines(x, {name: y, "b": x}, xlabel=name, ylabel=name, bands={name: (y - 0.1, y + 0.1)}, aim=0.9)
+
+
+def _forecast(name: str, points: int = 50) -> str:
+    course = np.where(np.arange(points) % 7 == 0, np.nan, 60 + np.sin(np.arange(points)))
+    panel = (course, course + 1, course - 5, course + 5)
+    return plots.forecast(MONDAY + 300 * np.arange(points), {name: panel, "b": panel}, ylabel=name)
+
+
+DRAWINGS = [_precision_recall, _reliability, _ladder, _bars, _curve, _histogram, _pictures, _lines, _forecast]
+NAMED = [_precision_recall, _ladder, _bars, _curve, _pictures, _lines, _forecast]
 Drawing = Callable[..., str]
 
 
@@ -103,7 +116,7 @@ def test_a_drawing_holds_no_date_and_no_address(draw: Drawing) -> None:
     assert svg.count("http") == sum(svg.count(space) for space in spaces)
 
 
-@pytest.mark.parametrize("draw", [_precision_recall, _curve, _histogram])
+@pytest.mark.parametrize("draw", [_precision_recall, _curve, _histogram, _lines])
 def test_a_million_points_stay_small(draw: Drawing) -> None:
     assert len(draw("plain", 1_000_000)) < 60_000
 
@@ -198,6 +211,66 @@ def test_near_line_ends_are_named_apart() -> None:
     assert abs(heights[0] - heights[1]) > 8
 
 
+def test_lines_are_told_apart_without_colours() -> None:
+    x = np.arange(4.0)
+    svg = plots.lines(x, {name: x * number for number, name in enumerate("abcdefg")}, xlabel="x", ylabel="y")
+    shapes = {style.get("d") for style in ElementTree.fromstring(svg).iter() if style.tag.endswith("path")}
+    marks = {element.get("href") or element.get("{http://www.w3.org/1999/xlink}href") for element in uses(svg)}
+    assert set("abcdefg") <= set(texts(svg))
+    assert len(shapes) > 7 and len(marks) >= 7
+
+
+def uses(svg: str) -> list[ElementTree.Element]:
+    return [element for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("}use")]
+
+
+@pytest.mark.parametrize(
+    ("x", "shown"),
+    [
+        (np.arange(5.0, 61, 5), [str(minutes) for minutes in range(5, 61, 5)]),
+        (np.arange(24.0), [str(hour) for hour in range(0, 24, 2)]),
+        (np.array([0.0, 10, 30, 50]), ["0", "10", "30", "50"]),
+        (np.array([60.0]), ["60"]),
+    ],
+)
+def test_few_points_are_named_on_the_axis(x: np.ndarray, shown: list[str]) -> None:
+    svg = plots.lines(x, {"a": np.zeros(len(x))}, xlabel="x", ylabel="y")
+    assert [text for text in texts(svg) if text.isdigit()][: len(shown)] == shown
+
+
+def test_what_lines_should_reach_is_named() -> None:
+    x = np.arange(4.0)
+    assert "aim: 90" in texts(plots.lines(x, {"a": 88 + x}, xlabel="x", ylabel="y", aim=90))
+    assert not any("aim" in text for text in texts(plots.lines(x, {"a": 88 + x}, xlabel="x", ylabel="y")))
+
+
+def test_a_band_is_drawn_for_its_own_line() -> None:
+    x = np.arange(4.0)
+    series = {"a": x, "b": x + 1}
+    plain, banded = (plots.lines(x, series, xlabel="x", ylabel="y", bands=bands) for bands in (None, {"b": (x, x + 2)}))
+    assert banded.count("fill-opacity: 0.16") == 1 and "fill-opacity: 0.16" not in plain
+    found = next(line for line in banded.splitlines() if "fill-opacity: 0.16" in line)
+    assert plots.PALETTE[1].lower() in found
+
+
+def test_a_forecast_tells_the_time_and_at_midnight_the_date() -> None:
+    course = np.ones(289)
+    svg = plots.forecast(MONDAY + 300 * np.arange(289), {"one": [course] * 4, "two": [course] * 4}, ylabel="mph")
+    shown = texts(svg)
+    assert shown.count("2024-01-01") == shown.count("2024-01-02") == shown.count("12:00") == 1  # under the last panel
+    assert {"one", "two", "band", "reading", "forecast"} <= set(shown) and shown.count("mph") == 2
+
+
+def test_a_long_forecast_stays_small() -> None:
+    assert len(_forecast("plain", 100_000)) < 200_000
+
+
+def test_a_single_reading_shows() -> None:
+    one = np.array([60.0])
+    svg = plots.forecast(np.array([MONDAY + 9 * 3600]), {"a": [one] * 4}, ylabel="y")
+    assert len(uses(svg)) > 2 and "09:00" in texts(svg)  # not an axis of years
+
+
 @pytest.mark.parametrize("target", [np.zeros(9, int), np.ones(9, int)])
 def test_a_histogram_of_one_class_is_drawn(target: np.ndarray) -> None:
     svg = plots.score_histogram(np.linspace(0, 1, 9), target)
@@ -221,6 +294,12 @@ def test_a_long_name_leaves_room_for_the_drawing(draw: Drawing) -> None:
         lambda: plots.precision_recall({}, 0.5),
         lambda: plots.score_histogram(np.array([]), np.array([])),
         lambda: plots.pictures([], columns=("a", "b")),
+        lambda: plots.lines(np.array([]), {"a": np.array([])}, xlabel="x", ylabel="y", aim=1.0),
+        lambda: plots.lines(np.arange(2.0), {}, xlabel="x", ylabel="y"),
+        lambda: plots.lines(np.arange(2.0), {"a": np.full(2, np.nan)}, xlabel="x", ylabel="y"),
+        lambda: plots.forecast(np.array([], np.int64), {"a": [np.array([])] * 4}, ylabel="y"),
+        lambda: plots.forecast(MONDAY + 300 * np.arange(9), {}, ylabel="y"),
+        lambda: plots.forecast(MONDAY + 300 * np.arange(9), {"a": [np.full(9, np.nan)] * 4}, ylabel="y"),
     ],
 )
 def test_nothing_to_draw_gives_an_empty_drawing(draw: Callable[[], str]) -> None:

@@ -135,6 +135,7 @@ def compose(evidence: Evidence) -> Report:
         *_own_sections(evidence),
         _data(evidence),
         _training(evidence),
+        *_other_metrics(evidence),
         _limits(evidence),
     )
     return Report(f"{evidence.domain.title}: report of a run", lead, sections, _facts(evidence))
@@ -227,8 +228,9 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def _metrics(evidence: Evidence) -> Section:
-    names = list(next(iter(evidence.measured.figures.values())))
-    shown = sorted(evidence.measured.figures, key=lambda name: (name not in NETWORKS, name))
+    known = list(next(iter(evidence.measured.figures.values())))
+    names = [name for name in evidence.domain.headline if name in known] or known
+    shown = _in_order(evidence)
     table = _figures_table(evidence.measured.figures, shown, names)
     primary = evidence.domain.primary_metric
     values = {name: evidence.measured.figures[name][primary] for name in shown}
@@ -239,6 +241,19 @@ def _metrics(evidence: Evidence) -> Section:
     )
     note = f"Split: {evidence.material.splits.rule}."
     return Section("The network and its rivals", (table, figure), note, brief=True)
+
+
+def _in_order(evidence: Evidence) -> list[str]:
+    """Return the predictors, networks first."""
+    return sorted(evidence.measured.figures, key=lambda name: (name not in NETWORKS, name))
+
+
+def _other_metrics(evidence: Evidence) -> tuple[Section, ...]:
+    """Return what does not stand at the head of the report."""
+    names = [name for name in next(iter(evidence.measured.figures.values())) if name not in evidence.domain.headline]
+    if not evidence.domain.headline or not names:
+        return ()
+    return (Section("All other metrics", (_figures_table(evidence.measured.figures, _in_order(evidence), names),)),)
 
 
 def _figures_table(figures: Mapping[str, Figures], shown: Sequence[str], names: Sequence[str]) -> Table:

@@ -211,6 +211,7 @@ class Domain:
         score_output: the model output that ``decide`` compares with the threshold; empty where nothing is decided.
         views: signature name to model outputs that are had under that name, instead of under ``predict``.
         unmeasured: model outputs that are too large to be kept for every example, and that no metric needs.
+        headline: metrics that stand at the head of the report, where there are many; the others stand at its end.
         guards: further metrics, and by how much a device file may change each against Keras on validation.
     """
 
@@ -237,4 +238,5 @@ class Domain:
     illustrate: Illustrate
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmeasured: tuple[str, ...] = ()
+    headline: tuple[str, ...] = ()
     guards: Mapping[str, float] = field(default_factory=dict)

@@ -182,6 +182,60 @@ def test_k_is_a_number_of_items(shop_file: Path, tmp_path: Path, k: str) -> None
     assert not out.exists()
 
 
+@pytest.fixture(scope="module")
+def road_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a device file of an untrained forecaster of 2 sensors, 3 steps in and 2 out."""
+    import keras
+
+    from edgekit.domains.transportation.config import ModelSettings
+    from edgekit.domains.transportation.device import NAME, store_settings
+    from edgekit.domains.transportation.features import Plan, inputs
+    from edgekit.domains.transportation.model import build_model
+    from edgekit.tflite_export.assemble import assemble
+    from edgekit.tflite_export.card import Card, Tensor
+    from edgekit.tflite_export.convert import convert
+
+    keras.utils.set_random_seed(1)
+    plan = Plan(("a1", "a2"), window=3, horizon=2, interval=300, unit="mph", coverage=0.9)
+    settings = ModelSettings(window=3, horizon=2, width=8, identity=4, clock=4, blocks=1, members=1)
+    card = Card(
+        domain=NAME,
+        summary="An untrained network for tests.",
+        inputs=(Tensor("readings", "float32", (3, 2), "readings", missing="NaN"), Tensor("moment", "int32", (2,), "t")),
+        outputs=tuple(Tensor(name, "float32", (2, 2), "forecast") for name in ("median", "low", "high")),
+        settings=store_settings(plan),
+    )
+    golden = inputs(np.full((2, 3, 2), 60, np.float32), np.array([1_330_560_000, 1_330_560_300]), plan)
+    path = tmp_path_factory.mktemp("road") / "road.tflite"
+    path.write_bytes(assemble(convert(build_model(plan, settings)), card, golden))
+    return path
+
+
+HOUR = "a1,a2\n60,50\n61,\n62,48\n"
+
+
+@pytest.mark.parametrize(("at", "first"), [("2012-03-07T17:30", "17:35"), ("2012-03-07T17:33", "17:35")])
+def test_at_says_when_the_newest_readings_were_taken(road_file: Path, tmp_path: Path, at: str, first: str) -> None:
+    data, out = tmp_path / "hour.csv", tmp_path / "f.csv"
+    data.write_text(HOUR)
+    printed = base_install("predict", road_file, data, "--out", out, "--at", at).stdout
+    assert printed == f"4 forecasts, 0 silent sensors: {out}\n"
+    with out.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["sensor"] for row in rows] == ["a1", "a1", "a2", "a2"]
+    assert [row["time"] for row in rows] == [f"2012-03-07 {first}", "2012-03-07 17:40"] * 2
+
+
+@pytest.mark.parametrize(("option", "said"), [([], "with --at"), (["--at", "soon"], "Not a time: 'soon'")])
+def test_without_a_time_nothing_is_forecast(road_file: Path, tmp_path: Path, option: list[object], said: str) -> None:
+    (tmp_path / "hour.csv").write_text(HOUR)
+    assert (
+        said
+        in edgekit("predict", road_file, tmp_path / "hour.csv", "--out", tmp_path / "f.csv", *option, code=2).stderr
+    )
+    assert not (tmp_path / "f.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("fixture", "option"),
     [
@@ -189,6 +243,10 @@ def test_k_is_a_number_of_items(shop_file: Path, tmp_path: Path, k: str) -> None
         ("shop_file", "--heatmap"),
         ("device_file", "--heatmap"),
         ("device_file", "--k"),
+        ("device_file", "--at"),
+        ("shop_file", "--at"),
+        ("road_file", "--k"),
+        ("road_file", "--history"),
     ],
 )
 def test_an_option_that_the_domain_lacks_is_refused_and_nothing_is_written(
@@ -196,7 +254,7 @@ def test_an_option_that_the_domain_lacks_is_refused_and_nothing_is_written(
 ) -> None:
     data, out, named = tmp_path / "new.csv", tmp_path / "scores.csv", tmp_path / "7"
     data.write_text(HEADER + ROW)
-    value = 7 if option == "--k" else named
+    value = {"--k": 7, "--at": "2012-03-07T17:30"}.get(option, named)
     done = edgekit("predict", request.getfixturevalue(fixture), data, "--out", out, option, value, code=2)
     assert f"{option} is no option for a file of this domain" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
@@ -208,9 +266,10 @@ def test_an_option_that_the_domain_lacks_is_refused_and_nothing_is_written(
         ("finance_fraud", {"history", "columns"}),
         ("healthcare_imaging", {"heatmap"}),
         ("retail_recommendation", {"columns", "k"}),
+        ("transportation", {"columns", "at"}),
     ],
 )
-@pytest.mark.parametrize("option", ["history", "columns", "heatmap", "k"])
+@pytest.mark.parametrize("option", ["history", "columns", "heatmap", "k", "at"])
 def test_a_domain_offers_the_options_that_it_has(domain: str, offers: set[str], option: str) -> None:
     read = registry.device(domain).predict_file
     if option in offers:
@@ -221,7 +280,7 @@ def test_a_domain_offers_the_options_that_it_has(domain: str, offers: set[str], 
 
 
 def test_every_domain_is_asked_for_its_options() -> None:
-    assert set(registry.NAMES) == {"finance_fraud", "healthcare_imaging", "retail_recommendation"}
+    assert set(registry.NAMES) == {"finance_fraud", "healthcare_imaging", "retail_recommendation", "transportation"}
 
 
 # === Refusals ===
@@ -259,6 +318,10 @@ def test_predict_with_broken_rows_writes_nothing(device_file: Path, tmp_path: Pa
         (["run", "finance_fraud", "--set", "training.epochs=many"], "training.epochs"),
         (["run", "finance_fraud", "--config", "nowhere.toml"], "nowhere.toml"),
         (["run", "finance_fraud", "--items", "items.csv"], "none was given. Name it with --data PATH"),
+        (["run", "finance_fraud", "--interval", "5min"], "interval"),
+        (["run", "transportation", "--interval", "7min"], "must divide a day"),
+        (["run", "transportation", "--interval", "often"], "Not an interval: 'often'"),
+        (["run", "transportation", "--start", "soon"], "Not a time: 'soon'"),
     ],
 )
 def test_refusals(arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +345,64 @@ def test_bad_data_is_one_message_with_the_stage_and_leaves_nothing(tmp_path: Pat
 def test_a_second_table_reaches_the_domain(tmp_path: Path) -> None:
     arguments = ("--data", tmp_path / "a.csv", "--items", tmp_path / "b.csv", "--out", tmp_path / "run")
     assert "reads one table" in edgekit("run", "finance_fraud", *arguments, code=2).stderr
+
+
+# === Short names of settings ===
+
+
+def read_as(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str, data: bool = True) -> Any:
+    """Return the settings that a run of the forecasting domain would get; nothing is run."""
+    seen = list[Any]()
+
+    def keep(record: Any, settings: Any, *_: Any, **__: Any) -> Any:
+        seen.append(settings)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(cli, "_run", keep)
+    given = ["--data", "speeds.csv"] if data else []
+    arguments = ["run", "transportation", *given, "--out", str(tmp_path / "run"), *options]
+    with pytest.raises(ConfigError, match="enough"):
+        cli.app(args=arguments, standalone_mode=False)
+    return seen[0].data
+
+
+def test_short_names_set_what_they_stand_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = ("--interval", "300s", "--start", "2012-03-01", "--adjacency", "a.csv")
+    found = read_as(monkeypatch, tmp_path, *options)
+    assert (found.interval, found.start, found.adjacency) == ("5min", "2012-03-01", Path("a.csv"))
+    bare = read_as(monkeypatch, tmp_path)
+    assert (bare.interval, bare.start, bare.adjacency) == (None, None, None)
+
+
+def test_a_short_name_comes_before_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[data]\ninterval = "1h"\nunit = "mph"\n')
+    options = ("--config", str(tmp_path / "c.toml"), "--set", 'data.start="2020-01-01"', "--interval", "15min")
+    found = read_as(monkeypatch, tmp_path, *options)
+    assert (found.interval, found.start, found.unit) == ("15min", "2020-01-01", "mph")
+
+
+@pytest.mark.parametrize(
+    "options", [("--interval", "5min"), ("--start", "2012-03-01"), ("--adjacency", "a.csv")], ids=lambda given: given[0]
+)
+def test_what_speaks_of_a_file_needs_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Synthetic roads have their own times and neighbours: an option that changes nothing is not taken in silence."""
+    with pytest.raises(ConfigError, match="none was given. Name it with --data PATH"):
+        read_as(monkeypatch, tmp_path, *options, data=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_readings_without_times_reach_the_domain_with_them(tmp_path: Path) -> None:
+    data = tmp_path / "speeds.csv"
+    data.write_text("a1,a2\n" + "60,50\n" * 30)
+    run = ("run", "transportation", "--data", data, "--out", tmp_path / "run")
+    assert "--interval and --start are not given" in edgekit(*run, code=2).stderr
+    timed = edgekit(*run, "--interval", "5min", "--start", "2012-03-01", code=2).stderr
+    assert "found 30 steps, expected at least 50" in timed
+    lost = edgekit(*run, "--interval", "5min", "--start", "2012-03-01", "--adjacency", tmp_path / "no.csv", code=2)
+    assert "no.csv" in lost.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["speeds.csv"]
 
 
 def test_an_existing_folder_is_refused_and_kept(tmp_path: Path) -> None:

@@ -94,4 +94,5 @@ DOMAIN = Domain(
     golden=golden,
     calibration=calibration,
     illustrate=illustrate,
+    headline=("mae", "rmse@15", "rmse@30", "rmse@60", "coverage@90", "width@90"),
 )

@@ -11,8 +11,8 @@ import pytest
 
 from edgekit.domains.transportation.config import DataSettings, DecisionSettings, ModelSettings, TrafficConfig
 from edgekit.domains.transportation.data import audit, make_plan, prepare, split
-from edgekit.domains.transportation.readings import Readings
 from edgekit.domains.transportation.reading import load
+from edgekit.domains.transportation.readings import Readings
 from edgekit.shared.domain import Examples, Prepared, Request
 from edgekit.shared.errors import ContractError
 from edgekit.shared.splits import Splits

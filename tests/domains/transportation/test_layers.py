@@ -112,9 +112,9 @@ def test_a_sensor_never_sees_itself() -> None:
 
 
 def test_a_sensor_does_not_see_itself_where_all_others_are_its_opposite() -> None:
-    """The logits begin at the correlations, times 18 at most; its own is the highest, those of its opposites lowest."""
+    """Logits begin at many times the correlations: its own is the highest, those of its opposites the lowest."""
     layer = others(1, 2)
-    layer.logits.assign([[[18, -18], [-18, 18]]])
+    layer.logits.assign([[[15, -15], [-15, 15]]])
     average = layer(np.array([[[100] * 3, [-1] * 3]], np.float32), np.ones((1, 2, 3), np.float32))[0].numpy()
     np.testing.assert_allclose(average[0, :, 0], [-1, 100], rtol=0.01)
 

@@ -20,6 +20,7 @@ from edgekit.domains.transportation.model import (
     MOST_WEIGHTS,
     Statistics,
     _beginnings,
+    _upper_quantile,
     begin,
     build_model,
     build_trunk,
@@ -29,7 +30,6 @@ from edgekit.domains.transportation.model import (
     learn_statistics,
 )
 from edgekit.domains.transportation.readings import Readings
-from edgekit.domains.transportation.rivals import last_value
 from edgekit.shared.config import override
 from edgekit.shared.domain import Prepared
 from edgekit.shared.training import Fitted, predictor
@@ -298,7 +298,16 @@ def test_bands_hold_the_share_of_validation_at_every_step(share: float, room: fl
     margin = model.get_layer("band").margin.numpy()
     assert (before < share).all() if room < 1 else (before > share).all()
     assert (margin > 0).all() if room < 1 else (margin < 0).all()
-    np.testing.assert_allclose(coverage(model, given.validation), share, atol=0.01)
+    np.testing.assert_allclose(coverage(model, given.validation), share, atol=0.012)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 5), (0.55, 6), (0.8, 8), (0.9, 9), (0.95, 9), (0.99, 9)]
+)  # fmt: skip
+def test_the_quantile_has_the_rank_of_conformal_prediction(share: float, expected: int) -> None:
+    """Of n scores the one of rank ⌈(n + 1) · share⌉, the largest where there are too few."""
+    scores = np.random.default_rng(0).permutation(np.r_[np.arange(1.0, 10), [NAN] * 5])
+    assert _upper_quantile(scores, share) == expected
 
 
 def test_missing_readings_do_not_calibrate() -> None:
@@ -314,15 +323,27 @@ def test_missing_readings_do_not_calibrate() -> None:
 
 
 @pytest.fixture(scope="module")
-def learnt() -> tuple[Prepared, Fitted, list[str]]:
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, Fitted, list[str]]:
     given, said = prepared(), list[str]()
-    return given, fit_model(given, CONFIG, seed=0, report=said.append), said
+    log = tmp_path_factory.mktemp("fit") / "t.csv"
+    fitted = fit_model(given, CONFIG, seed=0, report=said.append, log=log)
+    assert len(log.read_text().splitlines()) == 1 + len(fitted.history["score"]), "a line an epoch of one member"
+    return given, fitted, said
+
+
+def held(readings: np.ndarray) -> np.ndarray:
+    """Return the last reading that is there for all steps ahead, (n, horizon, sensor); 70 where none is."""
+    last = np.full(readings[:, 0].shape, 70, np.float32)
+    for step in range(WINDOW):
+        last = np.where(np.isnan(readings[:, step]), last, readings[:, step])
+    return np.repeat(last[:, None], HORIZON, axis=1)
 
 
 def test_it_learns_what_the_last_value_cannot_tell(learnt: tuple[Prepared, Fitted, list[str]]) -> None:
     given, fitted, said = learnt
     found = evaluate(predictor(fitted.model)(given.validation.inputs), given.validation, CONFIG)
-    rival = evaluate(last_value(given)(given.validation.inputs), given.validation, CONFIG)
+    median = held(given.validation.inputs["readings"])
+    rival = evaluate(dict.fromkeys(NAMES, median), given.validation, CONFIG)
     assert found["mae"].compute(None) < 0.7 * rival["mae"].compute(None)
     assert found["coverage@90"].compute(None) == pytest.approx(0.9, abs=0.01)
     assert [line for line in said if "member" in line] == ["member 1 of 2", "member 2 of 2"]
@@ -352,12 +373,6 @@ def test_the_same_seed_gives_the_same_network() -> None:
     assert not np.array_equal(first["median"], other["median"])
 
 
-def test_training_is_logged(tmp_path: Path) -> None:
-    config = override(CONFIG, {"training": {"epochs": 1}, "model": {"members": 1}})
-    fit_model(prepared(), config, seed=0, report=lambda line: None, log=tmp_path / "t.csv")
-    assert len((tmp_path / "t.csv").read_text().splitlines()) == 2
-
-
 # === Saving and export ===
 
 
@@ -377,12 +392,15 @@ def test_a_device_file_answers_as_the_network(network: keras.Model, profile: str
         np.testing.assert_allclose(found[name], expected[name], atol=2e-3)  # km/h
 
 
-def test_a_quantized_file_answers_nearly_so(network: keras.Model) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_quantized_file_answers_nearly_so(kind: str) -> None:
+    network = untrained(SMALL.model_copy(update={"kind": kind, "width": 48, "members": 1}))
     content = export(network, "dynamic_int8")
-    assert b"Flex" not in content and len(content) < len(export(network, "float32"))
+    assert b"Flex" not in content and len(content) < 0.8 * len(export(network, "float32"))
     expected, found = predictor(network)(windows()), Engine(content).predict(windows())
+    spread = float(network.get_layer("scale").deviation.numpy().mean())
     for name in NAMES:
-        np.testing.assert_allclose(found[name], expected[name], atol=2)
+        np.testing.assert_allclose(found[name], expected[name], atol=0.2 * spread)
     assert (found["low"] <= found["median"]).all() and (found["median"] <= found["high"]).all()
 
 

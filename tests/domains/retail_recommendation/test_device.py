@@ -25,7 +25,7 @@ from edgekit.domains.retail_recommendation.device import (
     store_settings,
 )
 from edgekit.domains.retail_recommendation.features import Plan
-from edgekit.domains.retail_recommendation.model import build_model
+from edgekit.domains.retail_recommendation.model import build_member, build_model
 from edgekit.shared.domain import Examples, Prepared
 from edgekit.shared.errors import ConfigError, ContractError, DeviceFileError, SourceError
 from edgekit.tflite_export.assemble import assemble
@@ -45,7 +45,8 @@ PLAN = Plan(
 
 def written(path: Path, **changes: Any) -> Path:
     keras.utils.set_random_seed(1)
-    model = build_model(PLAN, ModelSettings(width=8, heads=2, blocks=1)).ranker
+    settings = ModelSettings(width=8, heads=2, blocks=1)
+    model = build_model([build_member(PLAN, settings, number) for number in range(settings.members)], PLAN)
     nothing = Examples({}, np.zeros(0))
     card = Card(
         domain=NAME,
@@ -230,6 +231,21 @@ def test_a_text_file_that_is_none_is_refused_and_nothing_is_written(
     with pytest.raises(error, match=said):
         predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["h.txt"]
+
+
+@pytest.mark.parametrize("columns", [{"user": "who"}, {"timestamp": "when"}, {"item": "i5"}])
+def test_lines_of_histories_have_no_columns(file: Path, tmp_path: Path, columns: dict[str, str]) -> None:
+    (tmp_path / "h.txt").write_text("ann 007 i4\nbob i4\n")
+    with pytest.raises(ConfigError, match=r"--columns names columns of a table, but .*h\.txt holds lines"):
+        predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv", columns=columns)
+    assert [path.name for path in tmp_path.iterdir()] == ["h.txt"]
+
+
+def test_the_columns_of_a_table_in_a_text_file_have_the_names_given(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.txt").write_text("who\twhat\nann\t007\nann\ti5\n")
+    predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv", k=2, columns={"user": "who", "item": "what"})
+    found = [row["item"].removeprefix("'") for row in rows_of(tmp_path / "r.csv")]
+    assert found == shown(Recommender(file).recommend(["007", "i5"], 2))
 
 
 def test_histories_come_in_one_file(file: Path, tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ class ModelSettings(Settings):
         heads: of attention; ``width`` must be a multiple.
         dropout: share of the numbers left out in training; if left out, validation chooses, see ``RECIPES``.
         attributes: whether what the items table says goes into the description of an item.
-        excluded: places for items that must not be recommended, beside those in the window; long histories need them.
+        excluded: places for items that must not be recommended, beside those in the window; if left out, as many as the
+            longest history needs, as far as memory allows.
     """
 
     kind: Literal["transformer", "gru"] = "transformer"
@@ -82,7 +83,7 @@ class ModelSettings(Settings):
     heads: int = Field(default=2, ge=1, le=16)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     attributes: bool = True
-    excluded: int = Field(default=256, ge=1, le=MOST_EXCLUDED)
+    excluded: int | None = Field(default=None, ge=1, le=MOST_EXCLUDED)
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> ModelSettings:

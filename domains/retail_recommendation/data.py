@@ -12,13 +12,14 @@ from ...shared.errors import ConfigError, ContractError
 from ...shared.splits import BY_TIME, MIN_ROWS, Splits
 from . import audit as checks
 from .config import RetailConfig
-from .features import PADDING, Plan
+from .features import MOST_EXCLUDED, PADDING, Plan
 from .log import Log
 from .sequences import NO_ROW, Sequences, group, newest, older, training_windows
 
 LEAVE_ONE_OUT = "leave one out"
 """How the rule of such a split begins."""
 SECONDS_A_DAY = 86_400
+LEAST_ROOM, MOST_CELLS = 256, 400_000_000  # places for excluded items: what any log gets, and times its rows
 LEAST_ROWS = 3
 """A user's rows, one for each part of a leave-one-out split."""
 
@@ -101,7 +102,7 @@ def prepare(log: Log, splits: Splits, config: RetailConfig) -> Prepared:
         _examples(log, sequences, rows, plan, known_items=known_items, known_users=known_users)
         for rows in (splits.validation, splits.test)
     )
-    return Prepared(plan, train, validation, test, _limits(log))
+    return Prepared(plan, train, validation, test, _limits(log, test))
 
 
 def _train(log: Log, sequences: Sequences, rows: np.ndarray, plan: Plan) -> Examples:
@@ -137,7 +138,7 @@ def make_plan(log: Log, config: RetailConfig) -> Plan:
     held = np.split(number, np.searchsorted(row, np.arange(1, log.num_items)))
     return Plan(
         window=config.model.window,
-        excluded=config.model.excluded,
+        excluded=config.model.excluded or _room(log, config.model.window),
         items=log.items,
         titles=log.titles,
         attribute_names=names,
@@ -145,8 +146,21 @@ def make_plan(log: Log, config: RetailConfig) -> Plan:
     )
 
 
-def _limits(log: Log) -> tuple[str, ...]:
+def _room(log: Log, window: int) -> int:
+    """Return how many items the longest history has beside the window, as far as the examples' memory allows."""
+    had = np.unique(log.user * (log.num_items + 1) + log.item) // (log.num_items + 1)
+    longest = int(np.bincount(had).max(initial=0))
+    return max(1, min(longest - window, MOST_EXCLUDED, max(LEAST_ROOM, MOST_CELLS // max(len(log), 1))))
+
+
+def _limits(log: Log, test: Examples) -> tuple[str, ...]:
     notes = []
+    full = int((test.inputs["exclude"][:, -1] > 0).sum())
+    if full:
+        notes.append(
+            f"{full:,} of {len(test):,} test histories fill model.window and model.excluded: what lies further back may "
+            "be recommended again"
+        )
     if not log.timed:
         notes.append(
             "no times: the split leaves the last rows of each user out, which is weaker than one by time: it cannot "

@@ -102,7 +102,7 @@ def prepare(log: Log, splits: Splits, config: RetailConfig) -> Prepared:
         _examples(log, sequences, rows, plan, known_items=known_items, known_users=known_users)
         for rows in (splits.validation, splits.test)
     )
-    return Prepared(plan, train, validation, test, _limits(log, test))
+    return Prepared(plan, train, validation, test, _limits(log, plan))
 
 
 def _train(log: Log, sequences: Sequences, rows: np.ndarray, plan: Plan) -> Examples:
@@ -148,18 +148,22 @@ def make_plan(log: Log, config: RetailConfig) -> Plan:
 
 def _room(log: Log, window: int) -> int:
     """Return how many items the longest history has beside the window, as far as the examples' memory allows."""
-    had = np.unique(log.user * (log.num_items + 1) + log.item) // (log.num_items + 1)
-    longest = int(np.bincount(had).max(initial=0))
-    return max(1, min(longest - window, MOST_EXCLUDED, max(LEAST_ROOM, MOST_CELLS // max(len(log), 1))))
+    affordable = max(LEAST_ROOM, MOST_CELLS // max(len(log), 1))
+    return max(1, min(_longest(log) - window, MOST_EXCLUDED, affordable))
 
 
-def _limits(log: Log, test: Examples) -> tuple[str, ...]:
-    notes = []
-    full = int((test.inputs["exclude"][:, -1] > 0).sum())
-    if full:
+def _longest(log: Log) -> int:
+    """Return how many different items the user with the most of them had."""
+    pairs = np.unique(log.user * (log.num_items + 1) + log.item)
+    return int(np.bincount(pairs // (log.num_items + 1)).max(initial=0))
+
+
+def _limits(log: Log, plan: Plan) -> tuple[str, ...]:
+    notes, longest = [], _longest(log)
+    if longest > plan.window + plan.excluded:
         notes.append(
-            f"{full:,} of {len(test):,} test histories fill model.window and model.excluded: what lies further back may "
-            "be recommended again"
+            f"the longest history has {longest:,} items, of which model.window and model.excluded hold "
+            f"{plan.window + plan.excluded:,}: what lies further back may be recommended again"
         )
     if not log.timed:
         notes.append(

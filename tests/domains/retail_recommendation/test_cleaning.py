@@ -229,3 +229,20 @@ def test_a_table_of_items_that_are_all_left_out_does_not_fit() -> None:
     settings = DataSettings(**{**ALL, "min_item_events": 2})
     with pytest.raises(ContractError, match="none of the 2 items of the interactions"):
         make_log(table(f"{TIMED} d:rare@7"), settings, catalogue=catalogue("rare", "n1"))
+
+
+# === Sessions ===
+
+
+def test_a_long_pause_begins_another_history() -> None:
+    rows = "a:x@0 b:x@10 b:y@11 c:y@20 c:z@30 a:y@3600 a:z@7201 a:x@7300"
+    log = made(rows, session_hours=1)
+    by_user = [[log.items[item - 1] for item in log.item[log.user == user]] for user in range(log.num_users)]
+    assert sorted(by_user) == [["x", "y"], ["x", "y"], ["y", "z"], ["z", "x"]]
+    assert "3 users have 4 sessions, each a history of its own (data.session_hours)" in log.notes
+    assert made(rows).num_users == 3
+
+
+def test_sessions_need_times() -> None:
+    with pytest.raises(ConfigError, match="session_hours needs times"):
+        made("a:x a:y b:x b:y", session_hours=1)

@@ -120,11 +120,53 @@ def test_the_history_is_kept_saved_and_restored(recommender: Recommender, file: 
     assert shown(other.recommend(k=4)) == shown(recommender.recommend(["007", "i9"], 4))
     other.forget()
     assert other.history == []
-    with pytest.raises(ContractError, match="no item 'i99'"):
-        other.remember("i99")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "domain": "x", "history": []}', '{"history": 3}'])
+def test_items_newer_than_the_file_are_kept_for_the_next_one(
+    recommender: Recommender, file: Path, tmp_path: Path
+) -> None:
+    recommender.remember("007")
+    recommender.remember("newer")
+    recommender.save(tmp_path / "h.json")
+    other = Recommender(file)
+    assert other.restore(tmp_path / "h.json") == ("newer",) and other.history == ["007", "newer"]
+    assert other.recommend(k=3).unknown == ("newer",)
+    assert shown(other.recommend(k=3)) == shown(recommender.recommend(["007"], 3))
+
+
+@pytest.mark.parametrize("given", [{"history": "007"}, {"exclude": "007"}, {"only": "kind: odd"}])
+def test_a_text_is_no_list(recommender: Recommender, given: dict[str, str]) -> None:
+    with pytest.raises(ContractError, match="expected a list"):
+        recommender.recommend(**{"history": ["i9"], **given}, k=3)
+
+
+def test_exclusions_that_the_file_does_not_know_are_named(recommender: Recommender) -> None:
+    assert recommender.recommend(["i9"], 3, exclude=["i4", "i-4"]).unknown == ("i-4",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [({"timestamp": "wen"}, "timestamp=wen"), ({"nonsense": "x"}, "nonsense")]
+)
+def test_columns_that_are_not_there_are_refused(
+    file: Path, tmp_path: Path, columns: dict[str, str], message: str
+) -> None:
+    (tmp_path / "h.csv").write_text("user,item,when\na,007,2\na,i9,1\n")
+    with pytest.raises((ContractError, ConfigError), match=message):
+        predict_file(file, [tmp_path / "h.csv"], out=tmp_path / "out.csv", columns=columns)
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"format": 2, "domain": "x", "history": []}',
+        '{"history": 3}',
+        '{"format": 1, "domain": "retail_recommendation", "history": "abc"}',
+        "[" * 100_000,
+    ],
+)
 def test_what_is_no_saved_history_is_refused(recommender: Recommender, tmp_path: Path, text: str) -> None:
     (tmp_path / "h.json").write_text(text)
     recommender.remember("007")

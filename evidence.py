@@ -221,6 +221,7 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
             "rungs": [rung.as_json() for rung in evidence.export.rungs],
         },
         "parity": evidence.measured.parity and evidence.measured.parity.as_json(),
+        "training": {"best_epoch": evidence.learnt.fitted.best_epoch, "notes": list(evidence.learnt.fitted.notes)},
         "seconds": dict(evidence.seconds),
         "findings": list(evidence.material.findings),
         "config": evidence.config.model_dump(mode="json"),
@@ -362,7 +363,10 @@ def _training(evidence: Evidence) -> Section:
         for name, label in (("loss", "training loss"), ("score", "validation score"))
     )
     taken = tuple((name, seconds) for name, seconds in evidence.seconds.items())
-    return Section("Training", (*figures, Table(("stage", "time"), taken, "Where the time went.", None, ("", "s"))))
+    notes = tuple(Text(note) for note in evidence.learnt.fitted.notes)
+    return Section(
+        "Training", (*notes, *figures, Table(("stage", "time"), taken, "Where the time went.", None, ("", "s")))
+    )
 
 
 def _limits(evidence: Evidence) -> Section:

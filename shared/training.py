@@ -28,12 +28,14 @@ class Fitted:
         history: per-epoch values by name (``loss``, ``score``, …).
         best_epoch: 1-based epoch whose weights were kept.
         seconds: wall-clock time of the fit.
+        notes: what was chosen among several fits, and by what figure.
     """
 
     model: keras.Model
     history: dict[str, list[float]]
     best_epoch: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def seed_everything(seed: int) -> None:

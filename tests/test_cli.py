@@ -136,7 +136,7 @@ def shop_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgekit.domains.retail_recommendation.config import ModelSettings
     from edgekit.domains.retail_recommendation.device import ALL_SCORES, NAME, SCORE, store_settings
     from edgekit.domains.retail_recommendation.features import Plan, inputs
-    from edgekit.domains.retail_recommendation.model import build_model
+    from edgekit.domains.retail_recommendation.model import build_member, build_model
     from edgekit.tflite_export.assemble import assemble
     from edgekit.tflite_export.card import Card, Tensor
     from edgekit.tflite_export.convert import convert
@@ -144,7 +144,7 @@ def shop_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(1)
     plan = Plan(window=5, excluded=3, items=ITEMS)
     settings = ModelSettings(kind="transformer", width=8, heads=2, blocks=1, dropout=0.0)
-    content = convert(build_model(plan, settings).ranker, views={SCORE: (ALL_SCORES,)})
+    content = convert(build_model([build_member(plan, settings)], plan), views={SCORE: (ALL_SCORES,)})
     card = Card(
         domain=NAME,
         summary="An untrained network for tests.",

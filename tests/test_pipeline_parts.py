@@ -153,6 +153,30 @@ def test_what_is_too_large_is_not_asked_of_the_device_file(
     assert found.parity is not None and set(found.parity.by_output) == {"score"}
 
 
+@pytest.mark.parametrize(
+    ("unmeasured", "asked", "kept"),
+    [
+        ((), ["explain", "more"], {"score", "parts", "heat", "whole"}),
+        (("heat",), ["explain", "more"], {"score", "parts", "whole"}),
+        (("whole",), ["explain"], {"score", "parts", "heat"}),
+        (("parts", "heat"), ["more"], {"score", "whole"}),
+    ],
+)
+def test_a_signature_answers_with_what_is_measured_alone(
+    unmeasured: tuple[str, ...], asked: list[str], kept: set[str]
+) -> None:
+    views, called = {"explain": ("parts", "heat"), "more": ("whole",)}, list[str]()
+
+    def answer(view: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        called.append(view)
+        return {name: inputs["numeric"] for name in views[view]}
+
+    engine: Any = SimpleNamespace(predict=lambda inputs: {"score": inputs["numeric"]}, run=answer)
+    domain: Any = SimpleNamespace(views=views, unmeasured=unmeasured)
+    found = pipeline._every_signature(engine, domain)({"numeric": np.zeros(2)})
+    assert (called, set(found)) == (asked, kept)
+
+
 def test_guards_are_figures_at_the_chosen_threshold(prepared: Prepared, learnt: Learnt) -> None:
     validation = pipeline._validation(DOMAIN, None, prepared, learnt, 0)
     (guard,) = validation.guards.values()

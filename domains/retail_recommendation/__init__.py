@@ -2,7 +2,8 @@
 
 Who decides what with it: the shopper, who takes or leaves what is shown; and the shop, which decides where to show it.
 It has learnt what was bought after what, not what is good for anybody, and it shows popular items to those it does not
-know. Items that a shopper had are never shown again. New items need an items table; retrain when the range changes.
+know. Items that a shopper had are not shown again unless asked for. New items need an items table; retrain when the
+range changes.
 """
 
 from .device import Answer, Reason, Recommendation, Recommender

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def make_log(table: Table, settings: DataSettings, *, catalogue: Catalogue | Non
     time = table.columns["timestamp"][counting] if table.has("timestamp") else None
     rows, moved = _in_order(_Rows(user, item, time))
     notes += moved
-    for step in (_once, _without_repeats, _newest, _core):
+    for step in (_once, _by_session, _without_repeats, _newest, _core):
         rows, said = step(rows, settings)
         notes += said
     _require_enough(rows, table, notes)
@@ -137,6 +138,21 @@ def _once(rows: _Rows, settings: DataSettings) -> tuple[_Rows, list[str]]:
     copy = np.zeros(len(rows), dtype=bool)
     copy[order[1:]] = np.logical_and.reduce([part[1:] == part[:-1] for part in parts])
     return _without(rows, copy, "repeat an earlier row of the same user, item and time and have been dropped")
+
+
+def _by_session(rows: _Rows, settings: DataSettings) -> tuple[_Rows, list[str]]:
+    """Let a user be another one after a long pause."""
+    if settings.session_hours is None or not len(rows):
+        return rows, []
+    if rows.time is None:
+        raise ConfigError("data.session_hours needs times. Name their column with --columns timestamp=NAME.")
+    order = np.lexsort((rows.time, rows.user))
+    user, time = rows.user[order], rows.time[order]
+    begins = np.append(True, (user[1:] != user[:-1]) | (np.diff(time) > settings.session_hours * 3600))
+    session = np.empty_like(rows.user)
+    session[order] = np.cumsum(begins) - 1
+    told = f"{len(np.unique(user)):,} users have {int(begins.sum()):,} sessions, each a history of its own"
+    return replace(rows, user=session), [f"{told} (data.session_hours)"]
 
 
 def _without_repeats(rows: _Rows, settings: DataSettings) -> tuple[_Rows, list[str]]:
@@ -251,6 +267,10 @@ def _log(
         attributes=described.attributes,
         attribute_names=described.names,
         source=table.source,
-        fingerprint=table.fingerprint,
+        fingerprint=table.fingerprint if catalogue is None else _of_both(table, catalogue),
         notes=(*table.notes, *notes, *described.notes),
     )
+
+
+def _of_both(table: Table, catalogue: Catalogue) -> str:
+    return hashlib.sha256(f"{table.fingerprint} {catalogue.fingerprint}".encode()).hexdigest()

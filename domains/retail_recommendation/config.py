@@ -40,6 +40,8 @@ class DataSettings(Settings):
         repeats: what becomes of an item that a user had already: ``keep``, ``drop_consecutive`` (only where it directly
             follows itself, as double clicks and several pieces of one purchase do) or ``drop``. Items a user had are
             never recommended, so a repeat cannot be answered.
+        session_hours: a pause after which a user counts as another one, for shops where a visit tells more than a past;
+            no pause ends a history if left out. Figures and intervals are by session then.
         max_events_per_user: how many of a user's newest rows are kept; all if left out.
         min_rating: rows with a lower rating do not count; those without a rating do.
         events: kinds of event that count (values of the role ``event``); all if empty.
@@ -53,6 +55,7 @@ class DataSettings(Settings):
     min_user_events: int = Field(default=2, ge=1)
     min_item_events: int = Field(default=1, ge=1)
     repeats: Literal["keep", "drop_consecutive", "drop"] = "drop_consecutive"
+    session_hours: float | None = Field(default=None, gt=0)
     max_events_per_user: int | None = Field(default=None, ge=2)
     min_rating: float | None = None
     events: tuple[str, ...] = ()
@@ -71,7 +74,8 @@ class ModelSettings(Settings):
         heads: of attention; ``width`` must be a multiple.
         dropout: share of the numbers left out in training; if left out, validation chooses, see ``RECIPES``.
         attributes: whether what the items table says goes into the description of an item.
-        excluded: places for items that must not be recommended, beside those in the window; long histories need them.
+        excluded: places for items that must not be recommended, beside those in the window; if left out, as many as the
+            longest history needs, as far as memory allows.
     """
 
     kind: Literal["transformer", "gru"] = "transformer"
@@ -82,7 +86,7 @@ class ModelSettings(Settings):
     heads: int = Field(default=2, ge=1, le=16)
     dropout: float | None = Field(default=None, ge=0, lt=1)
     attributes: bool = True
-    excluded: int = Field(default=256, ge=1, le=MOST_EXCLUDED)
+    excluded: int | None = Field(default=None, ge=1, le=MOST_EXCLUDED)
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> ModelSettings:

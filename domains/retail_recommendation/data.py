@@ -12,13 +12,14 @@ from ...shared.errors import ConfigError, ContractError
 from ...shared.splits import BY_TIME, MIN_ROWS, Splits
 from . import audit as checks
 from .config import RetailConfig
-from .features import PADDING, Plan
+from .features import MOST_EXCLUDED, PADDING, Plan
 from .log import Log
 from .sequences import NO_ROW, Sequences, group, newest, older, training_windows
 
 LEAVE_ONE_OUT = "leave one out"
 """How the rule of such a split begins."""
 SECONDS_A_DAY = 86_400
+LEAST_ROOM, MOST_CELLS = 256, 400_000_000  # places for excluded items: what any log gets, and times its rows
 LEAST_ROWS = 3
 """A user's rows, one for each part of a leave-one-out split."""
 
@@ -101,7 +102,7 @@ def prepare(log: Log, splits: Splits, config: RetailConfig) -> Prepared:
         _examples(log, sequences, rows, plan, known_items=known_items, known_users=known_users)
         for rows in (splits.validation, splits.test)
     )
-    return Prepared(plan, train, validation, test, _limits(log))
+    return Prepared(plan, train, validation, test, _limits(log, plan))
 
 
 def _train(log: Log, sequences: Sequences, rows: np.ndarray, plan: Plan) -> Examples:
@@ -137,7 +138,7 @@ def make_plan(log: Log, config: RetailConfig) -> Plan:
     held = np.split(number, np.searchsorted(row, np.arange(1, log.num_items)))
     return Plan(
         window=config.model.window,
-        excluded=config.model.excluded,
+        excluded=config.model.excluded or _room(log, config.model.window),
         items=log.items,
         titles=log.titles,
         attribute_names=names,
@@ -145,8 +146,25 @@ def make_plan(log: Log, config: RetailConfig) -> Plan:
     )
 
 
-def _limits(log: Log) -> tuple[str, ...]:
-    notes = []
+def _room(log: Log, window: int) -> int:
+    """Return how many items the longest history has beside the window, as far as the examples' memory allows."""
+    affordable = max(LEAST_ROOM, MOST_CELLS // max(len(log), 1))
+    return max(1, min(_longest(log) - window, MOST_EXCLUDED, affordable))
+
+
+def _longest(log: Log) -> int:
+    """Return how many different items the user with the most of them had."""
+    pairs = np.unique(log.user * (log.num_items + 1) + log.item)
+    return int(np.bincount(pairs // (log.num_items + 1)).max(initial=0))
+
+
+def _limits(log: Log, plan: Plan) -> tuple[str, ...]:
+    notes, longest = [], _longest(log)
+    if longest > plan.window + plan.excluded:
+        notes.append(
+            f"the longest history has {longest:,} items, of which model.window and model.excluded hold "
+            f"{plan.window + plan.excluded:,}: what lies further back may be recommended again"
+        )
     if not log.timed:
         notes.append(
             "no times: the split leaves the last rows of each user out, which is weaker than one by time: it cannot "

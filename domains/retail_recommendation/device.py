@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...shared.columns import Reading, absent_cells, read_identifier, read_timestamp
-from ...shared.errors import ConfigError, ContractError, DeviceFileError, SourceError, choose, nearest
+from ...shared.errors import ConfigError, ContractError, DeviceFileError, SourceError, choose
 from ...shared.files import write_json
 from ...shared.spreadsheet import write_csv
 from ...shared.tables import RawTable, read_table
@@ -31,6 +31,7 @@ ITEMS, SCORES, ALL_SCORES = "items", "scores", "all_scores"
 SCORE = "score"
 """The signature that scores every item; ``predict`` answers with the highest only."""
 MAX_REASONS = 3
+ROLES = ("user", "item", "timestamp")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is recommended, and which identifiers of the history the file does not know.
+    """What is recommended, and which identifiers of the history or of the exclusions the file does not know.
 
     Attributes:
         items: highest score first; fewer than asked for where the rules leave no more.
@@ -116,7 +117,11 @@ class Recommender:
         Raises:
             ContractError: ``k`` is out of range, or there is no such attribute.
         """
+        for given in (history, exclude, only):
+            if isinstance(given, str):
+                raise ContractError(f"Found the text {given!r}, expected a list of them: [{given!r}].")
         names = [str(name) for name in (self.history if history is None else history)]
+        exclude = [str(name) for name in exclude]
         self._require_count(k)
         codes, unknown = features.codes_of(names, self.plan)
         scores = self._scores(codes)
@@ -127,16 +132,11 @@ class Recommender:
             Recommendation(self.plan.items[code - 1], self._title(code), float(scores[code]), why)
             for code, why in zip(order.tolist(), reasons, strict=True)
         )
+        unknown += features.codes_of(exclude, self.plan)[1]
         return Answer(tuple(found), tuple(dict.fromkeys(unknown)))
 
     def remember(self, item: str) -> None:
-        """Put an item at the end of the kept history.
-
-        Raises:
-            ContractError: the file does not know the item.
-        """
-        if str(item) not in self.plan.code_of:
-            raise ContractError(f"The file knows no item {item!r}.{nearest(str(item), self.plan.items[:10_000])}")
+        """Put an item at the end of the kept history; one that is newer than the file is kept for the next file."""
         self.history.append(str(item))
 
     def forget(self) -> None:
@@ -151,7 +151,7 @@ class Recommender:
         """Take a saved history in place of the kept one.
 
         Returns:
-            Identifiers that this file does not know; they are left out.
+            Identifiers that this file does not know; they are kept, and count once a file knows them.
 
         Raises:
             SourceError: it is not a saved history.
@@ -159,11 +159,13 @@ class Recommender:
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
             names = saved["history"]
-            if saved["format"] != 1 or saved["domain"] != NAME or not all(isinstance(name, str) for name in names):
+            if saved["format"] != 1 or saved["domain"] != NAME or not isinstance(names, list):
                 raise ValueError("another format")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError("items that are no texts")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise SourceError(f"{path} is not a history saved by {NAME} ({error}). Begin with an empty one.") from error
-        self.history = [name for name in names if name in self.plan.code_of]
+        self.history = list(names)
         return tuple(name for name in names if name not in self.plan.code_of)
 
     def _scores(self, codes: Sequence[int]) -> np.ndarray:
@@ -263,8 +265,11 @@ def histories(path: Path, columns: Mapping[str, str]) -> dict[str, list[str]]:
     if sequences is not None:
         return _by_user(sequences.columns["user"].tolist(), sequences.columns["item"].tolist())
     table = read_table(path)
-    names = {role: columns.get(role, role) for role in ("user", "item", "timestamp")}
-    missing = [f"{role}={names[role]}" for role in ("user", "item") if names[role] not in table.columns]
+    for role in columns:
+        choose("role", role, ROLES)
+    names = {role: columns.get(role, role) for role in ROLES}
+    needed = ("user", "item", *columns)
+    missing = [f"{role}={names[role]}" for role in dict.fromkeys(needed) if names[role] not in table.columns]
     if missing:
         raise ContractError(
             f"{path} has no column for {', '.join(missing)}. Name them with --columns user=… item=…. "

@@ -11,7 +11,7 @@ from ...shared import plots
 from ...shared.decisions import Threshold
 from ...shared.domain import Arrays, Examples, Predictor, Prepared
 from ...shared.estimates import Estimate, bootstrap
-from ...shared.report import Cell, Figure, Section, Table
+from ...shared.report import Cell, Figure, Section, Table, Text
 from . import ranking
 from .config import RetailConfig
 from .evaluate import evaluate, listed
@@ -19,8 +19,9 @@ from .features import Plan
 
 LENGTHS = (0, 1, 2, 5, 10, 20, 50)
 """Edges of the history lengths that are told apart."""
-LEAST_EXAMPLES = 20
+LEAST_EXAMPLES, LEAST_SHOPPERS = 20, 10
 EXAMPLES, SHOWN_ITEMS = 4, 5
+COMMON = 5  # shoppers who had a pair, before it is shown as nobody's own
 
 
 def illustrate(
@@ -78,7 +79,7 @@ def _newcomers(outputs: Mapping[str, Arrays], test: Examples, config: RetailConf
 
 def _figures(answers: Arrays, test: Examples, part: np.ndarray, config: RetailConfig) -> dict[str, Estimate]:
     """Return the metrics on a part of the examples, none where it is too small."""
-    if part.sum() < LEAST_EXAMPLES:
+    if part.sum() < LEAST_EXAMPLES or len(np.unique(test.context["unit"][part])) < LEAST_SHOPPERS:
         return {}
     made = evaluate({name: values[part] for name, values in answers.items()}, test.take(part), config)
     return {name: bootstrap(made[name]) for name in ("hr@10", "ndcg@10")}
@@ -95,7 +96,9 @@ def _what_is_shown(outputs: Mapping[str, Arrays], prepared: Prepared, k: int) ->
         shown, had = ranking.popularity_bias(items, k, history=test.inputs["history"], popularity=popularity)
         variety = ranking.intra_list_diversity(items, k, attributes) if attributes.shape[1] else None
         novelty = ranking.novelty(items, k, popularity)
-        rows.append((name, ranking.coverage(items, k, len(plan.items)), novelty, shown, had, variety))
+        figures = (novelty, shown, had, variety)
+        known = (None if figure is None or np.isnan(figure) else figure for figure in figures)
+        rows.append((name, ranking.coverage(items, k, len(plan.items)), *known))
     columns = ("predictor", "catalogue shown", "novelty", "popularity shown", "popularity had", "diversity")
     caption = (
         f"Of the first {k} places on test: share of the catalogue that anybody is shown; mean surprise in bits; mean "
@@ -108,6 +111,8 @@ def _examples(predict: Predictor, prepared: Prepared) -> Section:
     """Recommend for made-up shoppers, who had the items that most often follow on each other in training."""
     plan = cast("Plan", prepared.plan)
     histories = _made_up(prepared.train)
+    if not len(histories):
+        return Section("Examples", (Text("No two items follow on each other for several shoppers."),))
     exclude = np.zeros((len(histories), plan.excluded), dtype=np.int32)
     found = listed(predict({"history": histories, "exclude": exclude}))
     rows = tuple(
@@ -122,18 +127,21 @@ def _examples(predict: Predictor, prepared: Prepared) -> Section:
 
 
 def _made_up(train: Examples) -> np.ndarray:
-    """Return int32 (example, window): the most frequent pairs of first items, each with another first item."""
+    """Return int32 (example, window): the pairs that most shoppers had, no item twice; none that few of them had."""
     history, target = train.inputs["history"], train.target
     there = (history > 0) & (target > 0)
-    pairs, counts = np.unique(np.stack([history[there], target[there]]), axis=1, return_counts=True)
+    unit = np.broadcast_to(train.context["unit"][:, None], target.shape)
+    by_shopper = np.unique(np.stack([history[there], target[there], unit[there]]), axis=1)
+    pairs, counts = np.unique(by_shopper[:2], axis=1, return_counts=True)
     chosen, seen = list[tuple[int, int]](), set[int]()
-    for column in np.argsort(-counts, kind="stable").tolist():
+    for column in np.argsort(-counts, kind="stable")[: int((counts >= COMMON).sum())].tolist():
         first, second = pairs[:, column].tolist()
         if first not in seen and second not in seen and len(chosen) < EXAMPLES:
             chosen.append((first, second))
             seen |= {first, second}
     made = np.zeros((len(chosen), history.shape[1]), dtype=np.int32)
-    made[:, -2:] = chosen
+    if chosen:
+        made[:, -2:] = chosen
     return made
 
 

@@ -149,7 +149,9 @@ def fit_model(
     for name, settings in candidates(config).items():
         report(f"recipe {name}")
         tried[name] = (*_fit(prepared, settings, 0, seed=seed, report=report), settings)
-    first, course, settings = max(tried.values(), key=lambda one: max(one[1].history["score"]))
+    figures = {name: max(course.history["score"]) for name, (_, course, _) in tried.items()}
+    chosen = max(figures, key=lambda name: figures[name])
+    first, course, settings = tried[chosen]
     fitted = [(first, course)]
     for number in range(1, config.model.members):
         report(f"member {number + 1} of {config.model.members}")
@@ -159,7 +161,9 @@ def fit_model(
         write_csv(log, ("epoch", *course.history), rows)
     model = build_model([member for member, _ in fitted], prepared.plan)
     seconds = sum(one[1].seconds for one in tried.values()) + sum(one.seconds for _, one in fitted[1:])
-    return Fitted(model, course.history, course.best_epoch, seconds)
+    told = ", ".join(f"{name} {figure:.4f}" for name, figure in figures.items())
+    notes = (f"recipe {chosen} of {told} (ndcg@10 on validation); {len(fitted)} members",)
+    return Fitted(model, course.history, course.best_epoch, seconds, notes)
 
 
 def candidates(config: RetailConfig) -> dict[str, RetailConfig]:

@@ -65,7 +65,7 @@ def novelty(items: np.ndarray, k: int, popularity: np.ndarray) -> float:
     counts = np.asarray(popularity[1:], dtype=np.float64) + 1
     bits = -np.log2(counts / counts.sum())
     shown = items[:, :k]
-    return float(bits[shown[shown > 0] - 1].mean())
+    return float(bits[shown[shown > 0] - 1].mean()) if shown.any() else float("nan")
 
 
 def popularity_bias(items: np.ndarray, k: int, *, history: np.ndarray, popularity: np.ndarray) -> tuple[float, float]:
@@ -97,8 +97,7 @@ def intra_list_diversity(items: np.ndarray, k: int, attributes: np.ndarray) -> f
         k: how many places count.
         attributes: (item + 1, attribute) of 0 and 1; row 0 is padding.
 
-    Raises:
-        ValueError: no list has two items.
+    NaN where no list has two items.
 
     Source: Ziegler et al. 2005, WWW (intra-list similarity).
     """
@@ -111,7 +110,7 @@ def intra_list_diversity(items: np.ndarray, k: int, attributes: np.ndarray) -> f
         similarity += shared / np.maximum(sizes[one] + sizes[other] - shared, 1)
         pairs += (one > 0) & (other > 0)
     if not pairs.any():
-        raise ValueError("Diversity needs a list of at least two items.")
+        return float("nan")
     return float(1 - (similarity[pairs > 0] / pairs[pairs > 0]).mean())
 
 
@@ -132,4 +131,6 @@ def _mean_of_means(codes: np.ndarray, values: np.ndarray) -> float:
     """Return the mean over the rows of each row's mean of ``values``; code 0 does not count."""
     known = codes > 0
     held = known.any(axis=1)
+    if not held.any():
+        return float("nan")
     return float(((values[codes] * known).sum(axis=1)[held] / known.sum(axis=1)[held]).mean())

@@ -25,7 +25,7 @@ INTENDED_USE = "Show a shopper what to look at next, at the shop whose log it wa
 LICENCE = "that of the training data; edgekit adds none"
 LIMITS = (
     "It repeats what shoppers did; what was never shown cannot have been chosen.",
-    "Items that are new since training are unknown to it; retrain, or show them elsewhere.",
+    "Items that were in neither log nor items table are unknown to it; retrain, or show them elsewhere.",
     "Scores are no probabilities, and cannot be compared between histories.",
 )
 GOLDEN_ROWS = 8

@@ -52,14 +52,14 @@ def attributes(described: Described) -> list[list[str]]:
 
 
 def test_titles_and_attributes_by_code(tmp_path: Path) -> None:
-    described = describe_items(read(tmp_path, *FILMS), ("007", "7", "Łódź", "a, b"))
+    described = describe_items(read(tmp_path, *FILMS), ("007", "7", "Łódź", "a, b"), had=4)
     assert described.titles == ("Goldfinger", "Se7en", "", 'Long, "quoted"')
     assert described.names == ("genres: Action", "maker: EON")
     assert attributes(described) == [[], ["genres: Action", "maker: EON"], [], [], ["genres: Action", "maker: EON"]]
 
 
 def test_what_is_not_used_is_said(tmp_path: Path) -> None:
-    notes = describe_items(read(tmp_path, *FILMS), ("007", "7", "a, b", "unknown", "stranger")).notes
+    notes = describe_items(read(tmp_path, *FILMS), ("007", "7", "a, b", "unknown", "stranger"), had=5).notes
     assert notes[0].startswith("items are described by items.csv (sha256 ")
     assert "items.csv: numbers and dates are no attributes and are left out: 'price', 'since'" in notes
     assert "2 items of items.csv are left out: none of the rows that count has them" in notes
@@ -111,29 +111,29 @@ def test_without_a_table_nothing_is_new(choice: str) -> None:
 
 
 def test_an_item_without_a_row_has_no_title_and_no_attributes(tmp_path: Path) -> None:
-    described = describe_items(read(tmp_path, *FILMS), ("007", "07", "a, b"))
+    described = describe_items(read(tmp_path, *FILMS), ("007", "07", "a, b"), had=3)
     assert described.titles[1] == "" and not described.attributes[2].any() and described.attributes[3].any()
 
 
 def test_no_table_no_description() -> None:
-    described = describe_items(None, ("a", "b"))
+    described = describe_items(None, ("a", "b"), had=2)
     assert (described.titles, described.names, described.notes) == ((), (), ()) and described.attributes.shape == (3, 0)
 
 
 def test_a_table_without_titles_gives_none(tmp_path: Path) -> None:
-    described = describe_items(read(tmp_path, "item,kind", "a,x", "b,x", "c,y", "d,y"), ("a", "b", "c", "d"))
+    described = describe_items(read(tmp_path, "item,kind", "a,x", "b,x", "c,y", "d,y"), ("a", "b", "c", "d"), had=4)
     assert described.titles == () and described.names == ("kind: x", "kind: y")
 
 
 def test_what_all_items_or_one_have_is_no_attribute(tmp_path: Path) -> None:
     lines = ["item,kind", *(f"{item},all|{item}|{'even' if place % 2 else 'odd'}" for place, item in enumerate("abcd"))]
-    assert describe_items(read(tmp_path, *lines), tuple("abcd")).names == ("kind: even", "kind: odd")
+    assert describe_items(read(tmp_path, *lines), tuple("abcd"), had=4).names == ("kind: even", "kind: odd")
 
 
 def test_the_most_frequent_attributes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_ATTRIBUTES", 2)
     lines = ["item,kind", "a,z|y", "b,z|y|x", "c,z|x|w", "d,w|q"]
-    assert describe_items(read(tmp_path, *lines), tuple("abcd")).names == ("kind: z", "kind: w")
+    assert describe_items(read(tmp_path, *lines), tuple("abcd"), had=4).names == ("kind: z", "kind: w")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_columns_are_found_under_the_names_they_have(
     tmp_path: Path, header: str, own_item: str, columns: dict[str, str]
 ) -> None:
     rows = ("z,a,T1", "w,b,T2") if header.count(",") == 2 else ("a,T1", "b,T2")
-    made = describe_items(read(tmp_path, header, *rows, own_item=own_item, columns=columns), ("a", "b"))
+    made = describe_items(read(tmp_path, header, *rows, own_item=own_item, columns=columns), ("a", "b"), had=2)
     assert made.titles == ("T1", "T2")
 
 
@@ -182,7 +182,18 @@ def test_a_table_of_another_shop_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ContractError, match=r"none of the 2 items of the interactions: it has '007', '7', they have 'x1', 'x2'"
     ):
-        describe_items(read(tmp_path, *FILMS), ("x1", "x2"))
+        describe_items(read(tmp_path, *FILMS), ("x1", "x2"), had=2)
+
+
+@pytest.mark.parametrize("new", [("007",), ("007", "7", "never")])
+def test_new_items_of_another_shops_table_do_not_make_it_fit(tmp_path: Path, new: tuple[str, ...]) -> None:
+    with pytest.raises(ContractError, match=r"none of the 2 items of the interactions: .*, they have 'x1', 'x2'"):
+        describe_items(read(tmp_path, *FILMS), ("x1", "x2", *new), had=2)
+
+
+def test_one_item_in_common_makes_a_table_fit(tmp_path: Path) -> None:
+    described = describe_items(read(tmp_path, *FILMS), ("x1", "7", "never"), had=2)
+    assert described.titles == ("", "Se7en", "Unsold")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.domains.retail_recommendation.catalogue import Catalogue
 from edgekit.domains.retail_recommendation.cleaning import make_log
 from edgekit.domains.retail_recommendation.config import DataSettings
 from edgekit.domains.retail_recommendation.log import Log
 from edgekit.shared.contract import Table
 from edgekit.shared.errors import ConfigError, ContractError
 
-ALL = {"min_user_events": 1, "repeats": "keep"}
+ALL: dict[str, Any] = {"min_user_events": 1, "repeats": "keep"}
 
 
 def table(rows: str, **columns: Any) -> Table:
@@ -197,3 +198,51 @@ def test_too_little_is_refused_with_what_was_done(rows: str, settings: dict[str,
 def test_every_row_below_the_rating_is_refused() -> None:
     with pytest.raises(ContractError, match=r"none of 4 rows is left(.|\n)*rating below 9"):
         made("a:x a:y b:x c:y", columns={"rating": np.ones(4)}, min_rating=9)
+
+
+# === The items table ===
+
+
+def catalogue(*names: str) -> Catalogue:
+    """Return a table of items that each have a kind."""
+    cells = {"kind": np.array(["plain"] * len(names), dtype=object)}
+    return Catalogue({name: row for row, name in enumerate(names)}, None, cells, "items.csv", "digits")
+
+
+@pytest.mark.parametrize("new_items", ["auto", "include", "leave_out"])
+def test_the_items_table_of_another_shop_is_refused(new_items: Any) -> None:
+    settings = DataSettings(**ALL, new_items=new_items)
+    with pytest.raises(ContractError, match=r"items\.csv has none of the 3 items of the interactions: it has 'n1'"):
+        make_log(table(TIMED), settings, catalogue=catalogue("n1", "n2"))
+
+
+@pytest.mark.parametrize(
+    ("new_items", "expected"), [("auto", ("n1", "n2")), ("include", ("n1", "n2")), ("leave_out", ())]
+)
+def test_new_items_come_after_those_that_were_had(new_items: Any, expected: tuple[str, ...]) -> None:
+    settings = DataSettings(**ALL, new_items=new_items)
+    log = make_log(table(TIMED), settings, catalogue=catalogue("n1", "n2", "z"))
+    assert log.items == ("x", "y", "z", *expected) and log.item.max() == 3
+
+
+def test_a_table_of_items_that_are_all_left_out_does_not_fit() -> None:
+    settings = DataSettings(**{**ALL, "min_item_events": 2})
+    with pytest.raises(ContractError, match="none of the 2 items of the interactions"):
+        make_log(table(f"{TIMED} d:rare@7"), settings, catalogue=catalogue("rare", "n1"))
+
+
+# === Sessions ===
+
+
+def test_a_long_pause_begins_another_history() -> None:
+    rows = "a:x@0 b:x@10 b:y@11 c:y@20 c:z@30 a:y@3600 a:z@7201 a:x@7300"
+    log = made(rows, session_hours=1)
+    by_user = [[log.items[item - 1] for item in log.item[log.user == user]] for user in range(log.num_users)]
+    assert sorted(by_user) == [["x", "y"], ["x", "y"], ["y", "z"], ["z", "x"]]
+    assert "3 users have 4 sessions, each a history of its own (data.session_hours)" in log.notes
+    assert made(rows).num_users == 3
+
+
+def test_sessions_need_times() -> None:
+    with pytest.raises(ConfigError, match="session_hours needs times"):
+        made("a:x a:y b:x b:y", session_hours=1)

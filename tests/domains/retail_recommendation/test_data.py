@@ -263,7 +263,12 @@ def test_what_cannot_be_done_is_said() -> None:
     notes = prepare(made, split(made, CONFIG, seed=0), CONFIG).notes
     assert any(note.startswith("no times") for note in notes) and any(note.startswith("no titles") for note in notes)
     titled = replace(log(), titles=("t",) * 30)
-    assert prepare(titled, split(titled, CONFIG, seed=0), CONFIG).notes == ()
+    (note,) = prepare(titled, split(titled, CONFIG, seed=0), CONFIG).notes
+    longest = max(len(set(titled.item[titled.user == user])) for user in range(12))
+    assert f"longest history has {longest} items, of which model.window and model.excluded hold 9" in note
+    roomy = RetailConfig(model=CONFIG.model.model_copy(update={"excluded": None}))
+    made = prepare(titled, split(titled, roomy, seed=0), roomy)
+    assert made.notes == () and made.plan.excluded == longest - 4
 
 
 # === The published sets ===

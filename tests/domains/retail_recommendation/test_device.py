@@ -25,7 +25,7 @@ from edgekit.domains.retail_recommendation.device import (
     store_settings,
 )
 from edgekit.domains.retail_recommendation.features import Plan
-from edgekit.domains.retail_recommendation.model import build_model
+from edgekit.domains.retail_recommendation.model import build_member, build_model
 from edgekit.shared.domain import Examples, Prepared
 from edgekit.shared.errors import ConfigError, ContractError, DeviceFileError, SourceError
 from edgekit.tflite_export.assemble import assemble
@@ -45,7 +45,8 @@ PLAN = Plan(
 
 def written(path: Path, **changes: Any) -> Path:
     keras.utils.set_random_seed(1)
-    model = build_model(PLAN, ModelSettings(width=8, heads=2, blocks=1)).ranker
+    settings = ModelSettings(width=8, heads=2, blocks=1)
+    model = build_model([build_member(PLAN, settings, number) for number in range(settings.members)], PLAN)
     nothing = Examples({}, np.zeros(0))
     card = Card(
         domain=NAME,
@@ -119,11 +120,53 @@ def test_the_history_is_kept_saved_and_restored(recommender: Recommender, file: 
     assert shown(other.recommend(k=4)) == shown(recommender.recommend(["007", "i9"], 4))
     other.forget()
     assert other.history == []
-    with pytest.raises(ContractError, match="no item 'i99'"):
-        other.remember("i99")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "domain": "x", "history": []}', '{"history": 3}'])
+def test_items_newer_than_the_file_are_kept_for_the_next_one(
+    recommender: Recommender, file: Path, tmp_path: Path
+) -> None:
+    recommender.remember("007")
+    recommender.remember("newer")
+    recommender.save(tmp_path / "h.json")
+    other = Recommender(file)
+    assert other.restore(tmp_path / "h.json") == ("newer",) and other.history == ["007", "newer"]
+    assert other.recommend(k=3).unknown == ("newer",)
+    assert shown(other.recommend(k=3)) == shown(recommender.recommend(["007"], 3))
+
+
+@pytest.mark.parametrize("given", [{"history": "007"}, {"exclude": "007"}, {"only": "kind: odd"}])
+def test_a_text_is_no_list(recommender: Recommender, given: dict[str, str]) -> None:
+    with pytest.raises(ContractError, match="expected a list"):
+        recommender.recommend(**{"history": ["i9"], **given}, k=3)
+
+
+def test_exclusions_that_the_file_does_not_know_are_named(recommender: Recommender) -> None:
+    assert recommender.recommend(["i9"], 3, exclude=["i4", "i-4"]).unknown == ("i-4",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [({"timestamp": "wen"}, "timestamp=wen"), ({"nonsense": "x"}, "nonsense")]
+)
+def test_columns_that_are_not_there_are_refused(
+    file: Path, tmp_path: Path, columns: dict[str, str], message: str
+) -> None:
+    (tmp_path / "h.csv").write_text("user,item,when\na,007,2\na,i9,1\n")
+    with pytest.raises((ContractError, ConfigError), match=message):
+        predict_file(file, [tmp_path / "h.csv"], out=tmp_path / "out.csv", columns=columns)
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"format": 2, "domain": "x", "history": []}',
+        '{"history": 3}',
+        '{"format": 1, "domain": "retail_recommendation", "history": "abc"}',
+        "[" * 100_000,
+    ],
+)
 def test_what_is_no_saved_history_is_refused(recommender: Recommender, tmp_path: Path, text: str) -> None:
     (tmp_path / "h.json").write_text(text)
     recommender.remember("007")
@@ -230,6 +273,21 @@ def test_a_text_file_that_is_none_is_refused_and_nothing_is_written(
     with pytest.raises(error, match=said):
         predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["h.txt"]
+
+
+@pytest.mark.parametrize("columns", [{"user": "who"}, {"timestamp": "when"}, {"item": "i5"}])
+def test_lines_of_histories_have_no_columns(file: Path, tmp_path: Path, columns: dict[str, str]) -> None:
+    (tmp_path / "h.txt").write_text("ann 007 i4\nbob i4\n")
+    with pytest.raises(ConfigError, match=r"--columns names columns of a table, but .*h\.txt holds lines"):
+        predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv", columns=columns)
+    assert [path.name for path in tmp_path.iterdir()] == ["h.txt"]
+
+
+def test_the_columns_of_a_table_in_a_text_file_have_the_names_given(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.txt").write_text("who\twhat\nann\t007\nann\ti5\n")
+    predict_file(file, [tmp_path / "h.txt"], out=tmp_path / "r.csv", k=2, columns={"user": "who", "item": "what"})
+    found = [row["item"].removeprefix("'") for row in rows_of(tmp_path / "r.csv")]
+    assert found == shown(Recommender(file).recommend(["007", "i5"], 2))
 
 
 def test_histories_come_in_one_file(file: Path, tmp_path: Path) -> None:

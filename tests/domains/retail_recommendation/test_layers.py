@@ -24,7 +24,7 @@ from edgekit.domains.retail_recommendation.layers import (
     Thinned,
     WithoutSeen,
 )
-from edgekit.domains.retail_recommendation.model import build_model
+from edgekit.domains.retail_recommendation.model import build_member
 
 WIDTH = 4
 ATTRIBUTES = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1], [0, 0, 0]], np.uint8)
@@ -130,6 +130,27 @@ def test_the_table_is_looked_up_and_multiplied_by() -> None:
     assert table.trainable_variables == []
 
 
+def test_members_have_vectors_of_their_own_and_their_scores_add_up() -> None:
+    table = ItemTable(6, WIDTH, members=3)
+    table.build(())
+    assert table.table.shape == (6, 3 * WIDTH)
+    parts = np.split(table.table.numpy(), 3, axis=1)
+    codes = np.array([[0, 5, 2]], np.int32)
+    np.testing.assert_allclose(
+        table(codes), np.concatenate([part[codes] for part in parts], -1) * WIDTH**0.5, rtol=1e-6
+    )
+    states = np.random.default_rng(0).normal(size=(2, 3 * WIDTH)).astype(np.float32)
+    single = [state @ part.T for state, part in zip(np.split(states, 3, axis=1), parts, strict=True)]
+    np.testing.assert_allclose(table(states, reverse=True), np.sum(single, axis=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_form_of_the_answer_is_known_beforehand(members: int) -> None:
+    table = ItemTable(6, WIDTH, members=members)
+    assert table(keras.Input((5,), dtype="int32")).shape == (None, 5, members * WIDTH)
+    assert table(keras.Input((members * WIDTH,)), reverse=True).shape == (None, 6)
+
+
 # === Cosine ===
 
 
@@ -169,8 +190,8 @@ def test_states_are_thinned_in_training_only() -> None:
 
 def test_one_mask_thins_every_addition_of_a_network() -> None:
     settings = ModelSettings(kind="transformer", width=16, heads=2, blocks=3, dropout=0.5)
-    encoder = build_model(Plan(4, 2, ("a", "b", "c")), settings).encoder
-    stream = keras.Model(encoder.inputs, encoder.get_layer("last_norm").input)
+    encoder = build_member(Plan(4, 2, ("a", "b", "c")), settings, 3).encoder
+    stream = keras.Model(encoder.inputs, encoder.get_layer("member_3_last").input)
     codes = tf.constant(np.random.default_rng(0).integers(1, 4, (40, 6)), tf.int32)
     vectors = tf.constant(np.random.default_rng(1).normal(size=(40, 6, 16)), tf.float32)
     left_out = stream([codes, vectors], training=True).numpy() == 0
@@ -284,7 +305,7 @@ def test_the_highest_come_first_and_of_equal_ones_the_lowest_code() -> None:
 STATES, CODES = ((5, WIDTH), "float32"), ((5,), "int32")
 ATTENDS = {"width": WIDTH, "heads": 2, "window": 9, "dropout": 0.5}
 SAVED: dict[type[keras.layers.Layer], tuple[list[tuple[tuple[int, ...], str]], dict[str, Any]]] = {
-    ItemTable: ([CODES], {"rows": 7, "width": WIDTH}),
+    ItemTable: ([CODES], {"rows": 7, "width": WIDTH, "members": 2}),
     Cosine: ([STATES], {"temperature": 0.3}),
     Thinned: ([STATES, STATES], {}),
     CausalAttention: ([STATES, CODES], ATTENDS),

@@ -36,8 +36,9 @@ from edgekit.domains.retail_recommendation.learning import (
     make_step,
     proposal,
     uses_all_items,
+    vectors,
 )
-from edgekit.domains.retail_recommendation.model import Networks, build_model
+from edgekit.domains.retail_recommendation.model import Member, build_member, build_model
 from edgekit.shared.domain import Examples
 
 WINDOW, WIDTH = 8, 8
@@ -88,9 +89,9 @@ def plan(count: int, attributes: Sequence[tuple[int, ...]] = ()) -> Plan:
 
 def made(
     given: Plan, train: Examples, changed: RetailTrainingSettings = TRAINING, *, dropout: float = 0.0
-) -> tuple[Networks, Learner]:
-    networks = build_model(given, MODEL.model_copy(update={"dropout": dropout}))
-    return networks, make_learner(networks.encoder, networks.table, given, train, changed)
+) -> tuple[Member, Learner]:
+    member = build_member(given, MODEL.model_copy(update={"dropout": dropout}))
+    return member, make_learner(member.encoder, member.table, given, train, changed)
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:
@@ -276,11 +277,11 @@ def logsumexp(values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.5, 0.25), (2.0, 0.0, 1.0)])
 def test_the_loss_worked_by_hand(weights: tuple[float, ...]) -> None:
     train = windows(SEQUENCES)
-    networks, learner = made(NEW_ONE, train, settings(next_weights=weights, batch_size=1000))
+    member, learner = made(NEW_ONE, train, settings(next_weights=weights, batch_size=1000))
     ((codes, target),) = drawn(train, size=1000, ahead=len(weights))
     items = learner.rows(np.arange(7)).numpy()
     given = {"codes": tf.constant(codes), "vectors": tf.constant(items[codes] * np.sqrt(WIDTH))}
-    scores = networks.encoder(given).numpy() @ items.T
+    scores = member.encoder(given).numpy() @ items.T
     losses = []
     for row, step in np.argwhere(target[..., 0] > 0):
         pairs = [(weight, item) for weight, item in zip(weights, target[row, step], strict=True) if item]
@@ -331,6 +332,51 @@ def test_a_large_catalogue_is_drawn_as_proposed(new: int) -> None:
     assert found == pytest.approx([np.log(items - new)] * 5, abs=0.1), "of all items with the same score"
 
 
+class Noted:
+    """What takes the place of the items' rows: it notes which were drawn, and describes all of them by zeros."""
+
+    def __init__(self) -> None:
+        self.drawn = list[np.ndarray]()
+
+    def __call__(self, codes: Any, training: bool) -> Any:
+        self.drawn.append(codes.numpy())
+        return tf.zeros((len(codes), WIDTH))
+
+
+def draws_of(count: np.ndarray, unknown: np.ndarray, *, negatives: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often each item is expected to be drawn, and how often it is."""
+    expected = proposal(count, unknown=unknown)
+    rows: Any = Noted()
+    _, learner = made(NEW_ONE, windows(SEQUENCES))
+    changed = replace(learner, rows=rows, proposal=expected, settings=settings(loss="sampled", negatives=negatives))
+    learning._sampled(changed, tf.zeros((1, WIDTH)), tf.constant([1], tf.int32), tf.zeros((1, 1)))
+    (found,) = rows.drawn
+    assert len(found) == negatives
+    return expected * negatives, np.bincount(found, minlength=len(count))
+
+
+@pytest.mark.parametrize("items", [6, 300_000, 3_000_000])
+@pytest.mark.parametrize("new", [0, 3])
+def test_items_are_drawn_as_often_as_proposed(items: int, new: int) -> None:
+    count = np.zeros(items + 1)
+    count[1 : items // 2] = np.random.default_rng(0).zipf(1.6, items // 2 - 1) % 5000
+    unknown = np.zeros(items + 1, bool)
+    unknown[items // 3 : items // 3 + new] = unknown[items + 1 - new :] = True  # among the others, and at the end
+    count[unknown] = 0
+    expected, found = draws_of(count, unknown, negatives=1 << 21)
+    assert not found[0] and not found[unknown].any(), "what must not be a negative is never drawn"
+    parts = [part for part in np.array_split(np.arange(1, items + 1), 40) if expected[part].any()]
+    parts += [np.arange(first, items + 1, 8) for first in range(1, 9)]  # each eighth item
+    wanted, drawn = (np.array([values[part].sum() for part in parts]) for values in (expected, found))
+    there = wanted > 0
+    assert (np.abs(drawn - wanted)[there] < 5 * np.sqrt(wanted[there]) + 1).all(), "but for chance"
+    last = np.flatnonzero(expected)[-1]
+    assert abs(found[last] - expected[last]) < 5 * np.sqrt(expected[last]) + 5, "the last takes none of the others'"
+    unlucky = np.exp(-expected[expected > 0]).sum()  # items that chance alone leaves out
+    missed = (found[expected > 0] == 0).sum()
+    assert abs(missed - unlucky) < 5 * np.sqrt(unlucky) + 1, "no item is out of reach"
+
+
 # === A step ===
 
 
@@ -370,8 +416,8 @@ def test_the_rate_rises_in_the_first_epoch_and_falls_to_the_end() -> None:
 
 
 def test_what_is_learnt_is_the_items_and_the_encoder() -> None:
-    networks, learner = made(NEW_ONE, windows(SEQUENCES))
-    wanted = [*learner.rows.trainable_variables, *networks.encoder.trainable_variables]
+    member, learner = made(NEW_ONE, windows(SEQUENCES))
+    wanted = [*learner.rows.trainable_variables, *member.encoder.trainable_variables]
     assert [id(variable) for variable in learner.variables] == [id(variable) for variable in wanted]
     assert alike(values(learner.average), values(learner.variables))
 
@@ -382,13 +428,13 @@ def test_what_is_learnt_is_the_items_and_the_encoder() -> None:
 class Watched:
     """A score that is set beforehand, and what the network was like when it was asked for."""
 
-    def __init__(self, networks: Networks, learner: Learner, scores: Sequence[float]) -> None:
-        self.networks, self.learner, self.scores = networks, learner, iter(scores)
+    def __init__(self, member: Member, learner: Learner, scores: Sequence[float]) -> None:
+        self.member, self.learner, self.scores = member, learner, iter(scores)
         self.tables, self.weights, self.lines = list[np.ndarray](), list[list[np.ndarray]](), list[str]()
         self.averages_were_shown, self.others_go_on = list[bool](), list[bool]()
 
     def score(self) -> float:
-        self.tables.append(self.networks.table.table.numpy())
+        self.tables.append(self.member.table.table.numpy())
         self.weights.append(values(self.learner.variables))
         self.averages_were_shown.append(alike(self.weights[-1], values(self.learner.average)))
         return next(self.scores)
@@ -400,8 +446,8 @@ class Watched:
 
 def course(scores: Sequence[float], **changed: Any) -> tuple[Watched, learning.Course]:
     train = random_windows(30)
-    networks, learner = made(plan(12), train, settings(epochs=len(scores), **changed))
-    watched = Watched(networks, learner, scores)
+    member, learner = made(plan(12), train, settings(epochs=len(scores), **changed))
+    watched = Watched(member, learner, scores)
     found = learn(learner, train, score=watched.score, seed=0, report=watched.report)
     return watched, found
 
@@ -410,7 +456,7 @@ def test_the_best_epochs_averaged_weights_stay() -> None:
     watched, found = course([0.1, 0.4, 0.2, 0.4, 0.3], patience=5)
     assert found.best_epoch == 2, "of equal ones the first"
     assert alike(values(watched.learner.variables), watched.weights[1])
-    np.testing.assert_allclose(watched.networks.table.table, watched.tables[1], atol=1e-6)
+    np.testing.assert_allclose(watched.member.table.table, watched.tables[1], atol=1e-6)
     assert not np.allclose(watched.tables[1], watched.tables[4], atol=1e-3)
     assert all(watched.averages_were_shown) and all(watched.others_go_on)
 
@@ -443,19 +489,34 @@ def test_every_epoch_is_told() -> None:
 def test_the_last_epochs_are_exact_where_all_items_cost_much(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[Any] = []
     monkeypatch.setattr(learning, "make_step", lambda learner, *, exact: exact)
-    monkeypatch.setattr(learning, "run_epoch", lambda learner, step, train, rng: steps.append(step) or 0.0)
+
+    def epoch(learner: Learner, step: Any, train: Examples, rng: np.random.Generator) -> float:
+        steps.append(step)
+        return 0.0
+
+    monkeypatch.setattr(learning, "run_epoch", epoch)
     course([0.1] * 10, patience=10, loss="auto", negatives=1)
     assert steps == [False] * 8 + [True] * 2
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_a_large_table_is_filled_part_by_part(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_items_are_described_part_by_part(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "_CHUNK", chunk)
-    _, learner = made(NEW_ONE, windows(SEQUENCES))
-    table = ItemTable(7, WIDTH)
+    _, learner = made(NEW_ONE, windows(SEQUENCES), settings(hidden_items=0.9))
+    found = vectors(learner.rows, 7)
+    assert found.shape == (7, WIDTH) and found.dtype == np.float32
+    np.testing.assert_allclose(found, learner.rows(np.arange(7)), atol=1e-6)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_the_table_holds_the_vectors_of_the_members_side_by_side(members: int) -> None:
+    table = ItemTable(7, WIDTH, members=members)
     table.build(())
-    fill(table, learner.rows)
-    np.testing.assert_allclose(table.table, learner.rows(np.arange(7)), atol=1e-6)
+    given = [np.random.default_rng(number).random((7, WIDTH), np.float32) for number in range(members)]
+    fill(table, given)
+    found = table(np.array([[5, 0, 6]], np.int32)).numpy() / np.sqrt(WIDTH)
+    for number, part in enumerate(np.split(found, members, axis=-1)):
+        np.testing.assert_allclose(part[0], given[number][[5, 0, 6]], atol=1e-6)
 
 
 # === New items ===
@@ -470,15 +531,17 @@ def fitted(attributes: Sequence[tuple[int, ...]], loss: str) -> Rank:
     rng = np.random.default_rng(0)
     train = windows([(rng.permutation(COLOUR) + 1 + user % 2 * COLOUR).tolist() for user in range(60)])
     changed = settings(epochs=8, patience=8, batch_size=32, loss=loss, hidden_items=0.2)
-    networks, learner = made(plan(18, attributes), train, changed, dropout=0.1)
+    given = plan(18, attributes)
+    member, learner = made(given, train, changed, dropout=0.1)
     scores = iter(range(100))
     learn(learner, train, score=lambda: float(next(scores)), seed=0, report=lambda line: None)
+    ranker = build_model([member], given)
 
     def rank(items: list[int]) -> list[int]:
         history = np.zeros((1, WINDOW), np.int32)
         history[0, WINDOW - len(items) :] = items
         found: list[int] = (
-            networks.ranker({"history": history, "exclude": np.zeros((1, 2), np.int32)})["items"][0].numpy().tolist()
+            ranker({"history": history, "exclude": np.zeros((1, 2), np.int32)})["items"][0].numpy().tolist()
         )
         return found[: 18 - len(items)]
 

@@ -73,5 +73,10 @@ def test_diversity_by_hand() -> None:
     assert ranking.intra_list_diversity(np.array([[4, 5]]), 2, attributes) == 1
     two = np.array([[1, 2, 3], [1, 3, 0], [2, 0, 0]])  # pairs 1/3, 1, 1/3; and 1; and none
     assert ranking.intra_list_diversity(two, 3, attributes) == pytest.approx(1 - (5 / 9 + 1) / 2)
-    with pytest.raises(ValueError, match="two items"):
-        ranking.intra_list_diversity(two, 1, attributes)
+    assert np.isnan(ranking.intra_list_diversity(two, 1, attributes))
+
+
+def test_where_nothing_is_shown_there_is_no_figure() -> None:
+    nothing, popularity = np.zeros((2, 3), np.int64), np.array([0.0, 3.0, 1.0])
+    assert np.isnan(ranking.novelty(nothing, 3, popularity))
+    assert np.isnan(ranking.popularity_bias(nothing, 3, history=nothing, popularity=popularity)).all()

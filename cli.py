@@ -141,9 +141,10 @@ def run(  # noqa: PLR0913, PLR0917  # the options of a command line
     from .shared.domain import Request
     from .shared.report_terminal import print_report
 
-    if data is None and (columns or exclude or items):
+    if data is None and (columns or exclude or items or interval or start or adjacency):
         raise ConfigError(
-            "--columns, --exclude and --items speak of a file, and none was given. Name it with --data PATH."
+            "--columns, --exclude, --items, --interval, --start and --adjacency speak of a file, and none was given. "
+            "Name it with --data PATH."
         )
     final = out_ or Path("runs") / domain
     registry.summary(domain)  # a misspelt domain and a taken folder are told before anything is imported

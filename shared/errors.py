@@ -10,6 +10,9 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+MOST_NAMED = 30
+"""Names that a message lists."""
+
 
 class EdgekitError(Exception):
     """Root of all errors a user can cause; the command line prints it and exits with code 2."""
@@ -59,7 +62,8 @@ def choose(what: str, got: str, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if got in names:
         return got
-    raise ConfigError(f"Unknown {what}: {got!r}. Known: {', '.join(names)}.{nearest(got, names)}")
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    raise ConfigError(f"Unknown {what}: {got!r}. Known: {', '.join(names[:MOST_NAMED])}{more}.{nearest(got, names)}")
 
 
 def require(module: str, *, extra: str) -> ModuleType:

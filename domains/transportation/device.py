@@ -214,7 +214,8 @@ class TrafficForecaster:
         )
 
     def _place(self, sensor: str) -> int:
-        return self.plan.place_of[choose("sensor", str(sensor), self.plan.sensors)]
+        place = self.plan.place_of.get(str(sensor))
+        return self.plan.place_of[choose("sensor", str(sensor), self.plan.sensors)] if place is None else place
 
     def _step(self, at: Moment) -> int:
         """Return the beginning of the step that a time lies in."""

@@ -72,7 +72,8 @@ class OtherSensors(layers.Layer):  # type: ignore[misc]
 
     def call(self, values: Any, presence: Any) -> list[Any]:
         """Return the averages by head, then the weights held by head."""
-        others = self.logits + NEVER * ops.eye(self.sensors)
+        own = ops.eye(self.sensors)
+        others = self.logits * (1 - own) + NEVER * own
         share = ops.reshape(ops.softmax(others, axis=-1), (self.heads * self.sensors, self.sensors))
         steps = values.shape[-1]
         both = ops.matmul(share, ops.concatenate([values * presence, presence], axis=-1))

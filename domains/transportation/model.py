@@ -254,7 +254,7 @@ def begin(model: keras.Model, statistics: Statistics, weights: np.ndarray) -> No
 
 
 def _mean_and_deviation(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both (sensor,); a sensor without readings gets those of all, one that never changes a deviation of 1."""
+    """Return both (sensor,); a sensor without readings gets those of all, one that never changes their deviation."""
     count = np.isfinite(readings).sum(axis=0)
     filled = np.nan_to_num(readings)
     overall = filled.sum() / max(count.sum(), 1)
@@ -295,5 +295,5 @@ def _upper_quantile(scores: np.ndarray, share: float) -> float:
     there = scores[np.isfinite(scores)]
     if not there.size:
         return 0.0
-    level = min(1.0, math.ceil((there.size + 1) * share) / there.size)
-    return float(np.quantile(there, level, method="higher"))
+    rank = min(there.size, math.ceil((there.size + 1) * share))
+    return float(np.partition(there, rank - 1)[rank - 1])

@@ -50,3 +50,9 @@ def test_require_returns_the_module() -> None:
 def test_require_names_the_extra_and_the_cause() -> None:
     with pytest.raises(MissingExtraError, match=r"'edgekit_none'.*No module named.*\"\.\[medical\]\""):
         require("edgekit_none", extra="medical")
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    names = [f"sensor-{number}" for number in range(1000)]
+    with pytest.raises(ConfigError, match=r"sensor-29 and 970 more\. Did you mean 'sensor-777'\?"):
+        choose("sensor", "sensr-777", names)

@@ -32,7 +32,7 @@ RATIOS = {
     "batch_vs_keras": "rows a second of the server file, against Keras `predict` as it is called",
     "batch_vs_keras_same_batch": "the same, with Keras `predict` in equally large batches",
     "import_vs_tensorflow": "time to import the runtime, against `import tensorflow`",
-    "keras_predict_vs_tflite": "one image through Keras `predict`, against the device file",
+    "keras_predict_vs_tflite": "one call through Keras `predict`, against the device file",
     "tflite_vs_float32": "one image through the shipped file, against the float32 file",
     "predict_vs_bare": "one recommendation, history of 50, against encoder and scores alone",
     "recommend_vs_bare": "the same through the API, ids in and titles out",

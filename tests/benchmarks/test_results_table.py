@@ -144,7 +144,7 @@ def test_movielens_speed_and_size_end_the_block(results_table: ModuleType) -> No
     assert "0.3000 ± 0.0100 [0.2800, 0.3200]" in parts[6] and "published" not in parts[6]
     assert parts[7] == "The `.tflite` less the best rival, popularity, in NDCG@10: +0.1000 [+0.0500, +0.1500]."
     assert parts[8].splitlines()[2:] == [
-        "| one image through Keras `predict`, against the device file | 55.56 |",
+        "| one call through Keras `predict`, against the device file | 55.56 |",
         "| one recommendation, history of 50, against encoder and scores alone | 1.11 |",
         "| the same through the API, ids in and titles out | 1.22 |",
         "| an epoch with negatives, against `model.fit` on padded histories with all logits | 0.33 |",

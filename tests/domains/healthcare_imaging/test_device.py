@@ -23,7 +23,7 @@ from edgekit.domains.healthcare_imaging.evaluate import evaluate
 from edgekit.domains.healthcare_imaging.features import Plan, to_canvas
 from edgekit.domains.healthcare_imaging.verdicts import DISTANCE, HEAT, PROBABILITY, SUSPICION, OperatingPoint
 from edgekit.shared.domain import Examples, Predictor, Prepared
-from edgekit.shared.errors import ConfigError, ContractError, DeviceFileError, RunError, SourceError
+from edgekit.shared.errors import ContractError, DeviceFileError, RunError, SourceError
 from edgekit.tflite_export.runtime import load_model
 
 FOUR = ("no finding", "b", "c", "=d")
@@ -601,12 +601,6 @@ def test_heat_maps_that_cannot_be_written_are_one_clear_error_and_no_csv(two: Ma
     with pytest.raises(RunError, match="good.png"):
         predict_file(two.path, [good], out=tmp_path / "out.csv", heatmap=good)
     assert not (tmp_path / "out.csv").exists()
-
-
-@pytest.mark.parametrize("given", [{"history": Path("old.csv")}, {"columns": {"amount": "b"}}])
-def test_options_of_tables_are_refused(two: Made, tmp_path: Path, given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="tables"):
-        predict_file(two.path, [tmp_path / "a.png"], out=tmp_path / "out.csv", **given)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum(a)", "\t=1", "\r=1", "\n=1"])

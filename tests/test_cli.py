@@ -319,9 +319,9 @@ def test_predict_with_broken_rows_writes_nothing(device_file: Path, tmp_path: Pa
         (["run", "finance_fraud", "--config", "nowhere.toml"], "nowhere.toml"),
         (["run", "finance_fraud", "--items", "items.csv"], "none was given. Name it with --data PATH"),
         (["run", "finance_fraud", "--interval", "5min"], "interval"),
-        (["run", "transportation", "--interval", "7min"], "must divide a day"),
-        (["run", "transportation", "--interval", "often"], "Not an interval: 'often'"),
-        (["run", "transportation", "--start", "soon"], "Not a time: 'soon'"),
+        (["run", "transportation", "--data", "speeds.csv", "--interval", "7min"], "must divide a day"),
+        (["run", "transportation", "--data", "speeds.csv", "--interval", "often"], "Not an interval: 'often'"),
+        (["run", "transportation", "--data", "speeds.csv", "--start", "soon"], "Not a time: 'soon'"),
     ],
 )
 def test_refusals(arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_all_rivals_are_there_and_what_was_tried_is_told(made: Made) -> None:
     assert list(predictors) == NAMES
     tried = [line.split("  validation MAE ")[0] for line in lines]
     assert tried[:5] == ["mean by week", "mean by workday", "mean by day", "last value", "window mean"]
-    assert len(tried) == 5 + 3 * 4 + 4 and all(float(line.split()[-1]) > 0 for line in lines)
+    assert len(tried) == 5 + 3 * 5 + 4 and all(float(line.split()[-1]) > 0 for line in lines)
 
 
 def test_departures_that_last_are_best_forecast_by_regression(made: Made) -> None:

@@ -122,6 +122,20 @@ def with_entries(content: bytes, entries: Mapping[str, bytes]) -> bytes:
     return pack(model, size_hint=len(content) + sum(map(len, entries.values())))
 
 
+def with_weights_inside(content: bytes) -> bytes:
+    """Return the flatbuffer with all weights inside: quantizers append those of larger models behind it.
+
+    What follows the flatbuffer otherwise (a zip tail) is not kept.
+    """
+    with reading("model"):
+        model = schema.ModelT.InitFromObj(root(content))
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(content, np.uint8, count=buffer.size, offset=buffer.offset)
+            buffer.offset = buffer.size = 0
+    return pack(model, size_hint=len(content))
+
+
 def unpack(content: bytes) -> Any:
     """Return the flatbuffer as the schema's mutable ``ModelT``.
 

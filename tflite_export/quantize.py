@@ -17,7 +17,7 @@ import numpy as np
 from ..shared.errors import ExportError, require
 from .calibrate import write_request
 from .convert import SavedNetwork, quiet, save, to_tflite
-from .flatfile import share_buffers
+from .flatfile import share_buffers, with_weights_inside
 from .recipes import DYNAMIC_INT4, DYNAMIC_INT8, FLOAT16, FLOAT32, STATIC_INT8, TIED_INT8, Recipe, recipe
 from .signature import Views
 
@@ -107,11 +107,12 @@ def _dynamic_int4(content: bytes) -> bytes:
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # its progress bars go to Python's own stream
         try:
             job = quantizer.Quantizer(bytearray(content), recipes.dynamic_wi4_afp32())
-            return bytes(job.quantize(enable_progress_report=False).quantized_model)
+            made = bytes(job.quantize(enable_progress_report=False).quantized_model)
         except Exception as error:  # the quantizer documents no error types
             raise ExportError(
                 f"The quantizer failed: {' '.join(str(error).split())[:400]}. Use dynamic_int8."
             ) from error
+    return with_weights_inside(made)
 
 
 def _static_int8(saved: SavedNetwork, calibration: Arrays) -> bytes:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from .evidence import Evidence, Export, Figures, Learnt, Material, Measured, Verdict, compose, summary, write
+from .shared.config import override
 from .shared.domain import Arrays, Domain, Predictor, Prepared, Progress, Request
 from .shared.estimates import Statistic, bootstrap, paired_difference
 from .shared.files import write_bytes
@@ -109,7 +110,7 @@ def learn(
         threshold = domain.decide(answers, prepared.validation, config)
         clock.say(threshold.rule)
     with clock.stage("rivals"):
-        rivals = domain.rivals(prepared, config, seed=seed, report=clock.say)
+        rivals = domain.rivals(prepared, override(config, fitted.chosen), seed=seed, report=clock.say)
     rule = threshold.rule if threshold.value is None else f"{threshold.rule}; chosen on validation"
     decision = Decision(domain.score_output, threshold.value, rule) if domain.score_output else None
     return Learnt(fitted, answers, threshold, decision, {KERAS: network, **rivals})
@@ -156,11 +157,16 @@ def measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, exp
     statistics = {
         name: domain.evaluate(output, test, config, threshold=thresholds[name]) for name, output in outputs.items()
     }
+    if domain.beyond:
+        for name, further in domain.beyond(outputs, prepared, config, seed=seed).items():
+            statistics[name].update(further)
     figures = {
         name: {metric: bootstrap(statistic, seed=seed) for metric, statistic in metrics.items()}
         for name, metrics in statistics.items()
     }
-    primary = {name: metrics[domain.primary_metric] for name, metrics in statistics.items()}
+    primary = {
+        name: metrics[domain.primary_metric] for name, metrics in statistics.items() if domain.primary_metric in metrics
+    }
     verdict = judge(primary, higher_is_better=domain.higher_is_better, seed=seed)
     parity = compare_outputs(outputs[KERAS], outputs[DEVICE], decision=learnt.decision) if DEVICE in outputs else None
     return Measured(predictors, thresholds, outputs, figures, verdict, parity)

@@ -162,6 +162,16 @@ class Rivals(Protocol):
         """Fit the simple models that the network must beat, tuned on validation with a fair budget."""
 
 
+class Beyond(Protocol):
+    def __call__(
+        self, outputs: Mapping[str, Arrays], prepared: Prepared, config: Any, /, *, seed: int
+    ) -> Mapping[str, Mapping[str, Statistic]]:
+        """Return further metrics by predictor that outputs alone do not show, such as stability over refits.
+
+        ``outputs`` are the predictors' answers on test.
+        """
+
+
 class Describe(Protocol):
     def __call__(self, data: Any, prepared: Prepared, config: Any, /, *, threshold: Threshold) -> Description:
         """Return what the device file must say of itself."""
@@ -213,6 +223,7 @@ class Domain:
         unmeasured: model outputs that are too large to be kept for every example, and that no metric needs.
         headline: metrics that stand at the head of the report, where there are many; the others stand at its end.
         guards: further metrics, and by how much a device file may change each against Keras on validation.
+        beyond: measures what outputs alone do not show, where there is such a thing.
     """
 
     name: str
@@ -240,3 +251,4 @@ class Domain:
     unmeasured: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()
     guards: Mapping[str, float] = field(default_factory=dict)
+    beyond: Beyond | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,6 +30,7 @@ class Fitted:
         best_epoch: 1-based epoch whose weights were kept.
         seconds: wall-clock time of the fit.
         notes: what was chosen among several fits, and by what figure.
+        chosen: settings that the fit chose on validation, by section and key; the rivals get them too.
     """
 
     model: keras.Model
@@ -36,6 +38,7 @@ class Fitted:
     best_epoch: int
     seconds: float
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def seed_everything(seed: int) -> None:

@@ -11,6 +11,8 @@ from .orders import Lines
 
 BEHAVIOUR = "behaviour"
 """Name of the network's input."""
+SEGMENTS, CODE, ORDERS, SPEND, COMES_BACK = "segments", "code", "orders", "spend", "comes_back"
+"""Names of its outputs."""
 SECONDS_A_DAY = 86_400
 WINDOWS = (30, 90, 180)
 HALF_LIVES = (15, 45, 120)

@@ -1,0 +1,53 @@
+"""Behaviour on a common scale: logarithms in standard deviations, with marks for what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CLIP = 4.0
+"""Standard deviations; beyond it a customer is "very large" and no more."""
+LEAST_SPREAD = 1e-4
+"""A column that hardly varies would turn rounding into a signal; it is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Standards:
+    """What the layer ``Standardized`` needs to know.
+
+    Attributes:
+        mean, rate: float32 (name,) of log(1 + x): mean, and one over the standard deviation; 0 where a column is empty
+            or constant.
+        absent, absent_rate: float32 (name,) share of customers of whom a number is not known, likewise.
+    """
+
+    mean: np.ndarray
+    rate: np.ndarray
+    absent: np.ndarray
+    absent_rate: np.ndarray
+
+    def apply(self, behaviour: np.ndarray) -> np.ndarray:
+        """Return float32 (row, 2 × name): standardised logarithms, 0 where unknown, and standardised marks."""
+        missing = np.isnan(behaviour)
+        logs = np.log1p(np.maximum(np.where(missing, 0, behaviour), 0))
+        scaled = np.clip((logs - self.mean) * self.rate, -CLIP, CLIP)
+        marks = (missing - self.absent) * self.absent_rate
+        return np.concatenate([np.where(missing, 0, scaled), marks], axis=1).astype(np.float32)
+
+
+def learn_standards(behaviour: np.ndarray) -> Standards:
+    """Return the standards of float32 (row, name) raw behaviour, NaN where unknown."""
+    known = np.isfinite(behaviour)
+    logs = np.log1p(np.maximum(np.where(known, behaviour, 0), 0)).astype(np.float64)
+    rows = np.maximum(known.sum(axis=0), 1)
+    mean = (logs * known).sum(axis=0) / rows
+    spread = np.sqrt((np.square(logs - mean) * known).sum(axis=0) / rows)
+    absent = 1 - known.mean(axis=0)
+    return Standards(
+        *(part.astype(np.float32) for part in (mean, _rate(spread), absent, _rate(np.sqrt(absent * (1 - absent)))))
+    )
+
+
+def _rate(spread: np.ndarray) -> np.ndarray:
+    return np.where(spread > LEAST_SPREAD, 1 / np.maximum(spread, LEAST_SPREAD), 0)

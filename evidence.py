@@ -234,7 +234,8 @@ def _metrics(evidence: Evidence) -> Section:
     shown = _in_order(evidence)
     table = _figures_table(evidence.measured.figures, shown, names)
     primary = evidence.domain.primary_metric
-    values = {name: evidence.measured.figures[name][primary] for name in shown}
+    every = evidence.measured.figures
+    values = {name: every[name][primary] for name in shown if primary in every[name]}
     figure = Figure(
         plots.bars(values, xlabel=primary, highlight="tflite" if "tflite" in values else "keras"),
         f"{primary} on test, with intervals.",

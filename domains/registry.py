@@ -11,7 +11,13 @@ from ..shared.errors import choose
 if TYPE_CHECKING:
     from ..shared.domain import Domain
 
-NAMES = ("finance_fraud", "healthcare_imaging", "retail_recommendation", "transportation")
+NAMES = (
+    "finance_fraud",
+    "healthcare_imaging",
+    "marketing_segmentation",
+    "retail_recommendation",
+    "transportation",
+)
 
 
 def summary(name: str) -> str:

@@ -265,6 +265,7 @@ def test_an_option_that_the_domain_lacks_is_refused_and_nothing_is_written(
     [
         ("finance_fraud", {"history", "columns"}),
         ("healthcare_imaging", {"heatmap"}),
+        ("marketing_segmentation", {"columns", "at"}),
         ("retail_recommendation", {"columns", "k"}),
         ("transportation", {"columns", "at"}),
     ],
@@ -280,7 +281,10 @@ def test_a_domain_offers_the_options_that_it_has(domain: str, offers: set[str], 
 
 
 def test_every_domain_is_asked_for_its_options() -> None:
-    assert set(registry.NAMES) == {"finance_fraud", "healthcare_imaging", "retail_recommendation", "transportation"}
+    asked = {
+        "finance_fraud", "healthcare_imaging", "marketing_segmentation", "retail_recommendation", "transportation"
+    }  # fmt: skip
+    assert set(registry.NAMES) == asked
 
 
 # === Refusals ===

@@ -18,8 +18,8 @@ from .stability import adjusted_rand, resampled
 REFITS = 6
 STEADY = 0.8
 """Mean adjusted Rand index of refits from which segments count as stable."""
-AS_USEFUL = 0.005
-"""Shares of explained spend that differ by less count as equal."""
+AS_USEFUL = 0.01
+"""A further segment is one more to look after: it must explain this much more of the spend."""
 
 
 @dataclass(frozen=True)

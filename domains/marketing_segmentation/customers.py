@@ -12,10 +12,9 @@ from ...shared.domain import Request
 from ...shared.errors import ContractError, nearest
 from ...shared.tables import RawTable
 from .cleaning import LEAST_CUSTOMERS
-from .config import DataSettings
 from .contract import CUSTOMER_CONTRACT, FUTURE
 from .features import NAMES
-from .text_columns import checked, with_numbers
+from .text_columns import TextSettings, checked, with_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class CustomerTable:
         return len(self.target)
 
 
-def read_customers(raw: RawTable, request: Request, settings: DataSettings) -> CustomerTable:
+def read_customers(raw: RawTable, request: Request, settings: TextSettings) -> CustomerTable:
     """Hold a table of customers to its contract.
 
     Args:

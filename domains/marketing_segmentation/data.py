@@ -43,16 +43,19 @@ def split(data: Orders | CustomerTable, config: MarketingConfig, *, seed: int) -
         f"{BY_TIME}: what is known at the end of {_day(at)}, and what follows in {config.data.horizon_days} days; "
         f"validation by customer ({int(apart.sum()):,} of {len(apart):,}) at earlier days"
     )
-    parts = (np.flatnonzero(rows) for rows in (~later & ~held, ~later & held, later))
-    return Splits(*parts, rule)
+    train, validation = np.flatnonzero(~later & ~held), np.flatnonzero(~later & held)
+    return Splits(train, validation, np.flatnonzero(later), rule)
 
 
 def _by_customer(data: CustomerTable, settings: DataSettings, seed: int) -> Splits:
     order = np.random.default_rng(seed).permutation(len(data))
     first, second = (int(len(data) * settings.validation_share * times) for times in (1, 2))
-    parts = (np.sort(order[rows]) for rows in (slice(second, None), slice(first), slice(first, second)))
+    validation, test, train = (np.sort(part) for part in np.split(order, (first, second)))
     made = Splits(
-        *parts, "by customer, at random: weaker evidence than a split in time, for all lived through one time"
+        train,
+        validation,
+        test,
+        "by customer, at random: weaker evidence than a split in time, for all lived through one time",
     )
     if min(map(len, made.parts().values())) < LEAST_CUSTOMERS:
         raise ContractError(
@@ -186,7 +189,8 @@ def _from_table(data: CustomerTable, splits: Splits, plan: Plan) -> Prepared:
         "a ready table of customers has no dates: the split is by customer, which cannot show how segments age, and no "
         "migration can be told",
     )
-    return Prepared(plan, *(everything.take(part) for part in splits.parts().values()), notes)
+    train, validation, test = (everything.take(part) for part in splits.parts().values())
+    return Prepared(plan, train, validation, test, notes)
 
 
 def _require_enough(source: str, parts: dict[str, Examples]) -> None:

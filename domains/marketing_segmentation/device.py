@@ -26,11 +26,11 @@ from ...shared.files import write_text
 from ...shared.spreadsheet import write_csv
 from ...shared.tables import from_columns, read_table
 from ...tflite_export.runtime import DeviceModel, load_model, require_domain
-from .config import DataSettings
 from .features import CODE, COMES_BACK, ORDERS, SEGMENTS, SPEND
 from .features import BEHAVIOUR, NAMES, SECONDS_A_DAY, Plan, behaviour
 from .orders import Orders
 from .reading import read_orders
+from .text_columns import Texts, TextSettings
 
 NAME = "marketing_segmentation"
 COLUMNS = ("customer", "segment", "name", "probability", "orders", "spend", "comes_back")
@@ -38,7 +38,7 @@ FORMAT = 1
 FIELDS = ("timestamp", "order", "item", "quantity", "price", "amount")
 
 Moment = str | int | float | date | datetime
-"""A day or time as ISO text, seconds since 1970, a ``date`` (its whole day counts) or a ``datetime`` (UTC without a zone)."""
+"""ISO text, seconds since 1970, a ``date`` or a ``datetime`` (UTC without a zone); of a mere day all of it counts."""
 Line = Mapping[str, Any]
 """An order line: ``timestamp``, ``price`` or ``amount``; ``order``, ``item`` and ``quantity`` where there are any."""
 
@@ -138,7 +138,7 @@ class Segmenter:
         """
         self.model: DeviceModel = load_model(Path(source), threads=threads)
         require_domain(self.model, NAME)
-        self.plan = _plan(self.model)
+        self.plan, self.texts = _settings(self.model)
         self.names = self.model.card.labels
 
     def segment(self, orders: Customer | Iterable[Line], at: Moment) -> Answer:
@@ -159,7 +159,7 @@ class Segmenter:
         told = {name: np.array(values, dtype=object) for name, values in columns.items()}
         told["customer"] = np.array(["customer"] * len(lines), dtype=object)
         raw = from_columns(told, source="the customer's orders")
-        (answer,) = [answer for _, answer in self.answers(read_orders(raw, Request(), DataSettings(), least=1), at)]
+        (answer,) = [answer for _, answer in self.answers(read_orders(raw, Request(), Texts(), least=1), at)]
         return answer
 
     def answers(self, orders: Orders, at: Moment) -> Iterator[tuple[str, Answer]]:
@@ -239,8 +239,7 @@ def predict_file(
     if len(data) != 1:
         raise ConfigError(f"Found {len(data)} files; a segmenter takes one. Run it once for each file.")
     segmenter = Segmenter(model)
-    settings = DataSettings(**segmenter.model.card.settings.get("reading", {}))
-    orders = read_orders(read_table(data[0]), Request(columns=columns or {}), settings, least=1)
+    orders = read_orders(read_table(data[0]), Request(columns=columns or {}), segmenter.texts, least=1)
     lines = [
         (customer, one.segment, one.name, one.probability, one.orders, one.spend, one.comes_back)
         for customer, one in segmenter.answers(orders, orders.until - 1 if at is None else at)
@@ -249,15 +248,15 @@ def predict_file(
     return {"customers": len(lines), "without a purchase by then": len(orders.customers) - len(lines)}
 
 
-def store_settings(plan: Plan, settings: DataSettings) -> dict[str, Any]:
+def store_settings(plan: Plan, texts: TextSettings) -> dict[str, Any]:
     """Return what :class:`Segmenter` needs, in JSON types, for the card of a device file."""
-    reading = {"decimal": settings.decimal, "date_format": settings.date_format}
+    reading = {"decimal": texts.decimal, "date_format": texts.date_format}
     told = {"horizon_days": plan.horizon_days, "currency": plan.currency, "names": list(plan.names)}
     return {"plan": told, "reading": reading}
 
 
-def _plan(model: DeviceModel) -> Plan:
-    """Read the plan of a card, which may come from anyone, and hold it against the network."""
+def _settings(model: DeviceModel) -> tuple[Plan, Texts]:
+    """Read the settings of a card, which may come from anyone, and hold them against the network."""
     try:
         told = model.card.settings["plan"]
         plan = Plan(int(told["horizon_days"]), str(told["currency"]), tuple(map(str, told["names"])))
@@ -268,8 +267,12 @@ def _plan(model: DeviceModel) -> Plan:
             raise ValueError("the segments and their names differ in number")
         if not plan.currency.isprintable() or not 1 <= plan.horizon_days <= 366:
             raise ValueError("currency or horizon are not plausible")
+        reading = model.card.settings["reading"]
+        texts = Texts(reading["decimal"], reading["date_format"], plan.currency)
+        if texts.decimal not in ("auto", ".", ",") or not isinstance(texts.date_format, str | None):
+            raise ValueError("how texts are read is not plausible")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceFileError(
             f"Found settings on the card that {NAME} cannot use ({error}). Export the file again with edgekit."
         ) from error
-    return plan
+    return plan, texts

@@ -1,4 +1,4 @@
-"""What a segmentation is worth: what segments tell of the future, and how well orders, spend and return are foreseen."""
+"""What a segmentation is worth: what segments tell of the future, and how well orders and spend are foreseen."""
 
 from __future__ import annotations
 

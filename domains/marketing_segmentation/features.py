@@ -54,9 +54,9 @@ NAMES = (
 
 ``recency_days``: since the last order; ``age_days``: since the first; ``overdue``: recency against the mean gap;
 ``recent_orders_15``: orders, each worth half as much for every 15 days that went by; ``orders_a_year_ago``: in the
-horizon that began a year ago; ``items``: different ones; ``lines``, ``pieces``: of all orders; ``returns``: pieces of
-purchases taken back; ``returned_share``: of all money spent; ``gap_1``: days between the last order and the one before;
-``amount_1``: of the last order.
+horizon that began a year ago; ``items``: different ones, those taken back too; ``lines``, ``pieces``: of all orders;
+``returns``: pieces of purchases taken back; ``returned_share``: of all money spent; ``gap_1``: days between the last
+order and the one before; ``amount_1``: of the last order.
 """
 
 
@@ -228,10 +228,10 @@ def _breadth(lines: Lines, made: Baskets, at: int) -> dict[str, np.ndarray]:
     size = len(made.customers)
     items = np.bincount(pairs, minlength=size).astype(np.float64)
     paid = np.bincount(place[bought], lines.amount[known][bought], size)
-    returned = -np.bincount(place[~bought], lines.amount[known][~bought], size)
+    returned = np.bincount(place[~bought], np.abs(lines.amount[known][~bought]), size)
     return {
         "items": np.where(np.bincount(place[named], minlength=size) > 0, items, np.nan),
-        "returns": -np.bincount(place[~bought], lines.quantity[known][~bought], size),
+        "returns": np.bincount(place[~bought], np.abs(lines.quantity[known][~bought]), size),
         "returned_share": returned / np.maximum(paid, SMALLEST_ORDER),
     }
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .standards import CLIP, Standards
+from .standards import BENDS, CLIP, WIDTH, Standards
 
 HIGHEST_LOG_RATE = 6.0
 """Of orders in the horizon; e⁶ is 403."""
@@ -19,7 +19,7 @@ HIGHEST_LOG_SPEND = 25.0
 class Standardized(keras.layers.Layer):  # type: ignore[misc]
     """Raw behaviour, NaN among it, to :meth:`.standards.Standards.apply`.
 
-    Input: float32 (batch, name). Output: float32 (batch, 2 × name).
+    Input: float32 (batch, name). Output: float32 (batch, 5 × name).
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -31,8 +31,10 @@ class Standardized(keras.layers.Layer):  # type: ignore[misc]
         missing = ops.isnan(inputs)
         logs = ops.log(1.0 + ops.maximum(ops.where(missing, ops.zeros_like(inputs), inputs), 0.0))
         scaled = ops.clip((logs - self.mean) * self.rate, -CLIP, CLIP)
+        scaled = ops.where(missing, ops.zeros_like(scaled), scaled)
         marks = (ops.cast(missing, "float32") - self.absent) * self.absent_rate
-        return ops.concatenate([ops.where(missing, ops.zeros_like(scaled), scaled), marks], axis=-1)
+        above = [ops.maximum(scaled - bend, 0.0) - max(-bend, 0.0) for bend in BENDS]
+        return ops.concatenate([scaled, marks, *above], axis=-1)
 
     def set(self, standards: Standards) -> None:
         """Take over what was learnt from the training customers."""
@@ -40,7 +42,7 @@ class Standardized(keras.layers.Layer):  # type: ignore[misc]
             getattr(self, name).assign(getattr(standards, name))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return input_shape[0], 2 * int(input_shape[-1] or 0)
+        return input_shape[0], WIDTH * int(input_shape[-1] or 0)
 
 
 @keras.saving.register_keras_serializable("edgekit")

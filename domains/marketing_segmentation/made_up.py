@@ -13,7 +13,7 @@ DAYS = 800
 
 
 def made_up(plan: Plan) -> np.ndarray:
-    """Return float32 (customer, name) behaviour of customers with 1, 2, 4, … orders, and one of whom little is known."""
+    """Return float32 (customer, name) behaviour: of customers with 1, 2, 4, … orders, and of one hardly known."""
     rng = np.random.default_rng(0)
     count = 2 ** np.arange(CUSTOMERS - 1)
     customer = np.repeat(np.arange(CUSTOMERS - 1), count)

@@ -135,12 +135,12 @@ def _begin_at_the_mean(model: keras.Model, target: np.ndarray, members: int) -> 
 def _optimizer(config: MarketingConfig, rows: int) -> keras.optimizers.Optimizer:
     steps = config.training.epochs * -(-rows // config.training.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(config.training.learning_rate, steps)
-    return keras.optimizers.AdamW(
-        rate, weight_decay=config.training.weight_decay, use_ema=True, ema_momentum=AVERAGE
-    )
+    return keras.optimizers.AdamW(rate, weight_decay=config.training.weight_decay, use_ema=True, ema_momentum=AVERAGE)
 
 
-def _validation_score(trained: keras.Model, validation: Examples, loss: Callable[[Any, Any], Any]) -> Callable[[], float]:
+def _validation_score(
+    trained: keras.Model, validation: Examples, loss: Callable[[Any, Any], Any]
+) -> Callable[[], float]:
     predict = predictor(trained)
     return lambda: -float(loss(validation.target, predict(validation.inputs)[MEMBERS]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from ...shared.domain import Progress, Request
 from ...shared.errors import ConfigError, ContractError, nearest
 from ...shared.tables import RawTable, read_table
 from .cleaning import LEAST_CUSTOMERS, make_orders
-from .config import DataSettings, MarketingConfig
 from .contract import CONTRACT, FUTURE, NOT_USED
 from .customers import CustomerTable, read_customers
 from .orders import Orders
-from .text_columns import checked, with_dates, with_numbers
+from .text_columns import TextSettings, checked, with_dates, with_numbers
+
+if TYPE_CHECKING:
+    from .config import MarketingConfig
 
 MONEY = ("price", "amount")
 LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
@@ -54,9 +57,7 @@ def load(request: Request, config: MarketingConfig, /, *, report: Progress) -> O
     return orders
 
 
-def read_orders(
-    raw: RawTable, request: Request, settings: DataSettings, *, least: int = LEAST_CUSTOMERS
-) -> Orders:
+def read_orders(raw: RawTable, request: Request, settings: TextSettings, *, least: int = LEAST_CUSTOMERS) -> Orders:
     """Hold a table of order lines to its contract.
 
     Args:

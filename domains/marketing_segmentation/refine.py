@@ -27,9 +27,9 @@ LIKENESS = 0.05
 def refine(fitted: Segmentation, train: Examples, *, assignment: str) -> Segmentation:
     """Move code and centres so that memberships become clearer, while the code goes on to foresee and to repeat.
 
-    The loss is the ridge regression's, the squared error of a linear decoder (weight ``LIKENESS``) and the divergence of
-    the memberships from their sharpened form (weight ``SHARPNESS``); all customers are in every step, and nothing is
-    drawn at random.
+    The loss is the ridge regression's, the squared error of a linear decoder (weight ``LIKENESS``) and the divergence
+    of the memberships from their sharpened form (weight ``SHARPNESS``); all customers are in every step, and nothing
+    is drawn at random.
 
     On training days of Online Retail (as in ``segmentation``): without .284 / .282, .88; Gaussian .280 / .281, .88;
     Student's t .274 / .275, .90. It makes memberships clearer, not segments more useful.
@@ -71,7 +71,7 @@ def _descend(loss: Callable[[Any], Any], weights: list[Any], memberships: Callab
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     optimizer.build(weights)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(sharpened: Any) -> None:
         with tf.GradientTape() as tape:
             value = loss(sharpened)

@@ -27,9 +27,9 @@ from .standards import Standards, learn_standards
 
 OUTLOOK = 3
 """Numbers of the code that foresee: log spend, log orders, coming back."""
-WEIGHTS = np.array([1.0, 0.5, 0.5])
+WEIGHTS = np.array([1.0, 0.3, 0.3])
 """How much each counts in a distance: spend is what a segment shall tell first."""
-LIKENESS = 0.3
+LIKENESS = 0.15
 """How much the other numbers of the code count together."""
 RIDGE = 3.0
 STEPS = 10
@@ -42,7 +42,7 @@ class Segmentation:
 
     Attributes:
         standards: the common scale of the behaviour.
-        kernel, bias: float32 (2 × name, code) and (code,) from standardised behaviour to the code.
+        kernel, bias: float32 (5 × name, code) and (code,) from standardised behaviour to the code.
         outlook: float64 (3, 2) what turns each foreseeing number of the code back into a standardised target: factor
             and addend.
         centres: float32 (segment, code), in order of foreseen spend.
@@ -115,14 +115,14 @@ def fit_segmentation(train: Examples, *, segments: int, code: int) -> Segmentati
 
 
 def _kernel(given: np.ndarray, wanted: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return (2 × name, 3) the ridge regression of the targets."""
+    """Return (5 × name, 3) the ridge regression of the targets."""
     centred = given - given.mean(axis=0)
     square = centred.T @ centred / len(given) + RIDGE * np.eye(given.shape[1])
     return np.asarray(np.linalg.solve(square, centred.T @ wanted / len(given)))
 
 
 def _components(now: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """Return (2 × name, count) the first principal directions, and the standard deviation they hold together."""
+    """Return (5 × name, count) the first principal directions, and the standard deviation they hold together."""
     values, vectors = np.linalg.eigh(np.cov(now, rowvar=False))
     directions = vectors[:, ::-1][:, :count]
     sign = np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(count)])

@@ -1,4 +1,4 @@
-"""Behaviour on a common scale: logarithms in standard deviations, with marks for what is not known."""
+"""Behaviour on a common scale: logarithms in standard deviations, bent at some places, with marks for the unknown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 
 CLIP = 4.0
 """Standard deviations; beyond it a customer is "very large" and no more."""
+BENDS = (-1.0, 0.0, 1.0)
+"""Standard deviations above which a logarithm counts once more, so that a linear model can follow a curve."""
 LEAST_SPREAD = 1e-4
 """A column that hardly varies would turn rounding into a signal; it is left out."""
 
@@ -28,12 +30,20 @@ class Standards:
     absent_rate: np.ndarray
 
     def apply(self, behaviour: np.ndarray) -> np.ndarray:
-        """Return float32 (row, 2 × name): standardised logarithms, 0 where unknown, and standardised marks."""
+        """Return float32 (row, 5 × name): standardised logarithms, marks of the unknown, and what lies above the bends.
+
+        An unknown number counts as the mean: 0.
+        """
         missing = np.isnan(behaviour)
         logs = np.log1p(np.maximum(np.where(missing, 0, behaviour), 0))
-        scaled = np.clip((logs - self.mean) * self.rate, -CLIP, CLIP)
+        scaled = np.where(missing, 0, np.clip((logs - self.mean) * self.rate, -CLIP, CLIP))
         marks = (missing - self.absent) * self.absent_rate
-        return np.concatenate([np.where(missing, 0, scaled), marks], axis=1).astype(np.float32)
+        above = [np.maximum(scaled - bend, 0) - max(-bend, 0) for bend in BENDS]
+        return np.concatenate([scaled, marks, *above], axis=1).astype(np.float32)
+
+
+WIDTH = 2 + len(BENDS)
+"""Numbers that each column of the behaviour becomes."""
 
 
 def learn_standards(behaviour: np.ndarray) -> Standards:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -11,13 +12,37 @@ from ...shared.contract import Contract, Table
 from ...shared.domain import Request
 from ...shared.errors import ContractError
 from ...shared.tables import RawTable
-from .config import DataSettings
 from .dates import read_dates
 from .money_text import read_numbers
 
 
+class TextSettings(Protocol):
+    """How texts are read; the settings in ``config.DataSettings``, or ``Texts`` where there are no settings."""
+
+    @property
+    def decimal(self) -> str:
+        """Sign before decimals: ``auto``, a point or a comma."""
+
+    @property
+    def date_format(self) -> str | None:
+        """Of dates, as ``strptime`` has it."""
+
+    @property
+    def currency(self) -> str:
+        """Of all money, empty if not declared."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """As :class:`TextSettings` says."""
+
+    decimal: str = "auto"
+    date_format: str | None = None
+    currency: str = ""
+
+
 def with_numbers(
-    raw: RawTable, own: Mapping[str, str], exclude: Sequence[str], settings: DataSettings
+    raw: RawTable, own: Mapping[str, str], exclude: Sequence[str], settings: TextSettings
 ) -> tuple[RawTable, str, list[str]]:
     """Return the table with numbers for texts, the currency (declared, or found), and the problems met.
 
@@ -34,7 +59,7 @@ def with_numbers(
     return table, settings.currency or found.currency, list(found.problems)
 
 
-def with_dates(raw: RawTable, name: str, exclude: Sequence[str], settings: DataSettings) -> tuple[RawTable, list[str]]:
+def with_dates(raw: RawTable, name: str, exclude: Sequence[str], settings: TextSettings) -> tuple[RawTable, list[str]]:
     """Return the table with times for texts in column ``name``, and the problems met."""
     if name in exclude or not _is_text(raw, name):
         return raw, []

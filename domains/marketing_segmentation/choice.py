@@ -44,8 +44,8 @@ def choose_segments(prepared: Prepared, config: MarketingConfig, *, report: Prog
     found = list(_compared(prepared, config, report))
     if not found:
         raise ConfigError(
-            f"The training customers show fewer different behaviours than {min(config.model.candidates)} segments need. "
-            "Set model.segments to 2, or bring more different customers."
+            f"The training customers show fewer different behaviours than {min(config.model.candidates)} segments "
+            "need. Set model.segments to 2, or bring more different customers."
         )
     steady = [one for one in found if one[2] >= STEADY] or [max(found, key=lambda one: one[2])]
     best = max(useful for _, useful, _ in steady)

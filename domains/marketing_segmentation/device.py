@@ -26,8 +26,7 @@ from ...shared.files import write_text
 from ...shared.spreadsheet import write_csv
 from ...shared.tables import from_columns, read_table
 from ...tflite_export.runtime import DeviceModel, load_model, require_domain
-from .features import CODE, COMES_BACK, ORDERS, SEGMENTS, SPEND
-from .features import BEHAVIOUR, NAMES, SECONDS_A_DAY, Plan, behaviour
+from .features import BEHAVIOUR, CODE, COMES_BACK, NAMES, ORDERS, SECONDS_A_DAY, SEGMENTS, SPEND, Plan, behaviour
 from .orders import Orders
 from .reading import read_orders
 from .text_columns import Texts, TextSettings

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from .standards import BENDS, CLIP, WIDTH, Standards
+from .standards import BENDS, WIDTH, Standards
 
 HIGHEST_LOG_RATE = 6.0
 """Of orders in the horizon; e⁶ is 403."""
 HIGHEST_LOG_SPEND = 25.0
+PARTS = tuple(part.name for part in fields(Standards))
 
 
 @keras.saving.register_keras_serializable("edgekit")
@@ -24,13 +26,13 @@ class Standardized(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (int(input_shape[-1] or 0),)
-        for name in ("mean", "rate", "absent", "absent_rate"):
+        for name in PARTS:
             setattr(self, name, self.add_weight(shape=shape, name=name, trainable=False, initializer="zeros"))
 
     def call(self, inputs: Any) -> Any:
         missing = ops.isnan(inputs)
         logs = ops.log(1.0 + ops.maximum(ops.where(missing, ops.zeros_like(inputs), inputs), 0.0))
-        scaled = ops.clip((logs - self.mean) * self.rate, -CLIP, CLIP)
+        scaled = ops.clip((logs - self.mean) * self.rate, self.low, self.high)
         scaled = ops.where(missing, ops.zeros_like(scaled), scaled)
         marks = (ops.cast(missing, "float32") - self.absent) * self.absent_rate
         above = [ops.maximum(scaled - bend, 0.0) - max(-bend, 0.0) for bend in BENDS]
@@ -38,7 +40,7 @@ class Standardized(keras.layers.Layer):  # type: ignore[misc]
 
     def set(self, standards: Standards) -> None:
         """Take over what was learnt from the training customers."""
-        for name in ("mean", "rate", "absent", "absent_rate"):
+        for name in PARTS:
             getattr(self, name).assign(getattr(standards, name))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -96,7 +96,7 @@ def fit_segmentation(train: Examples, *, segments: int, code: int) -> Segmentati
         ConfigError: there are more segments than different customers.
     """
     labelled, current = parts(train)
-    standards = learn_standards(train.inputs[BEHAVIOUR])
+    standards = learn_standards(train.inputs[BEHAVIOUR], labelled.inputs[BEHAVIOUR])
     now = standards.apply(current).astype(np.float64)
     kernel = _kernel(standards.apply(labelled.inputs[BEHAVIOUR]).astype(np.float64), targets(labelled.target), now)
     like, share = _components(now, code - OUTLOOK)

@@ -31,7 +31,7 @@ LIMITS = (
     "It has seen the customers of one shop; those of another behave otherwise.",
     "A segment says what its customers have in common, not why, and nothing about people who never ordered.",
     "Names were made by a rule from the training customers; they are true of a segment as a whole, not of each of it.",
-    "Expectations repeat the level of the time learnt from, without prices, promotions and seasons that it has not seen.",
+    "Expectations repeat the level of the time learnt from; prices, promotions and seasons unseen are not in them.",
 )
 
 

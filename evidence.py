@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from .shared import plots
 from .shared.audit import Finding
 from .shared.decisions import Threshold
 from .shared.domain import Arrays, Domain, Predictor, Prepared
-from .shared.estimates import Estimate
+from .shared.estimates import Estimate, Statistic
 from .shared.files import write_json, write_text
 from .shared.model_card import render_model_card
 from .shared.report import Block, Cell, Figure, Report, Section, Table, Text, Tone, as_json, format_value
@@ -89,7 +89,10 @@ class Export:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the test split said of every predictor, the device file among them, and the verdict on the network."""
+    """What the test split said of every predictor, the device file among them, and the verdict on the network.
+
+    ``statistics`` are what the figures were drawn from, for those who join several runs.
+    """
 
     predictors: Mapping[str, Predictor]
     thresholds: Mapping[str, Threshold]
@@ -97,6 +100,7 @@ class Measured:
     figures: Mapping[str, Figures]
     verdict: Verdict
     parity: Parity | None
+    statistics: Mapping[str, Mapping[str, Statistic]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def measure(domain: Domain, config: Any, prepared: Prepared, learnt: Learnt, exp
     }
     verdict = judge(primary, higher_is_better=domain.higher_is_better, seed=seed)
     parity = compare_outputs(outputs[KERAS], outputs[DEVICE], decision=learnt.decision) if DEVICE in outputs else None
-    return Measured(predictors, thresholds, outputs, figures, verdict, parity)
+    return Measured(predictors, thresholds, outputs, figures, verdict, parity, statistics)
 
 
 def _every_signature(engine: Engine, domain: Domain) -> Predictor:

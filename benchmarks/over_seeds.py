@@ -48,16 +48,11 @@ def fitted_once(fit: Rivals) -> Rivals:
     return rivals
 
 
-def statistics(
-    domain: Domain, runs: Sequence[Run], material: Material, config: Any, *, metrics: Sequence[str]
-) -> dict[str, dict[str, list[Statistic]]]:
+def statistics(runs: Sequence[Run], *, metrics: Sequence[str]) -> dict[str, dict[str, list[Statistic]]]:
     """Return the metrics of each predictor on test, one statistic a seed; those that a seed lacks are left out."""
     made = {}
     for name in runs[0][2].outputs:
-        by_seed = [
-            domain.evaluate(measured.outputs[name], material.prepared.test, config, threshold=measured.thresholds[name])
-            for _, _, measured in runs
-        ]
+        by_seed = [measured.statistics[name] for _, _, measured in runs]
         kept = [metric for metric in metrics if all(metric in one for one in by_seed)]
         made[name] = {metric: [one[metric] for one in by_seed] for metric in kept}
     return made
@@ -84,7 +79,8 @@ def verdict(
     made: Mapping[str, Mapping[str, Sequence[Statistic]]], metric: str, *, higher_is_better: bool = True
 ) -> dict[str, Any]:
     """Compare the device file with the rival whose ``metric`` is best."""
-    pooled, sign = {name: joined(metrics[metric]) for name, metrics in made.items()}, 1 if higher_is_better else -1
+    sign = 1 if higher_is_better else -1
+    pooled = {name: joined(metrics[metric]) for name, metrics in made.items() if metric in metrics}
     best = max((name for name in pooled if name not in NETWORKS), key=lambda name: sign * pooled[name].compute(None))
     difference = paired_difference(pooled[pipeline.DEVICE], pooled[best])
     return {"metric": metric, "best_rival": best, "difference": difference.as_json()}

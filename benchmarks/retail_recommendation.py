@@ -101,7 +101,7 @@ def over_seeds(
     """Return the runs and the statistics of every predictor."""
     domain = replace(DOMAIN, rivals=fitted_once(DOMAIN.rivals))
     runs = [run(domain, material, config, clock, seed=seed) for seed in range(seeds)]
-    return runs, statistics(domain, runs, material, config, metrics=METRICS)
+    return runs, statistics(runs, metrics=METRICS)
 
 
 def fitted_on_validation_too(material: Material, config: RetailConfig) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def main() -> None:
     material = pipeline.gather(DOMAIN, config, Request(arguments.data), clock, seed=0)
     domain = replace(DOMAIN, rivals=fitted_once(DOMAIN.rivals))
     runs = [run(domain, material, config, clock, seed=seed) for seed in range(arguments.seeds)]
-    made = statistics(DOMAIN, runs, material, config, metrics=METRICS)
+    made = statistics(runs, metrics=METRICS)
     table = {name: by_horizon(name, runs, material, config) | metrics for name, metrics in made.items()}
     write_json(
         arguments.out,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,8 @@ from edgekit import evidence
 from edgekit.evidence import Verdict
 from edgekit.shared.audit import Finding
 from edgekit.shared.estimates import Estimate
-from edgekit.shared.report import Report, Section, Text, Tone
+from edgekit.shared.report import MISSING, Figure, Report, Section, Table, Text, Tone
+from edgekit.shared.report_html import render_html
 from edgekit.shared.run_folder import start
 from edgekit.tflite_export.card import Card
 from edgekit.tflite_export.gate import Rung
@@ -97,6 +100,81 @@ def test_a_run_without_a_device_file_says_so() -> None:
 )
 def test_the_tone_is_that_of_the_worst_news(given: Any, tone: Tone) -> None:
     assert evidence._tone(given) == tone
+
+
+# === The tables and the figure of bars ===
+
+
+def measured(figures: Mapping[str, Mapping[str, float]], headline: tuple[str, ...] = ()) -> Any:
+    """Return as much of the evidence of a run as its tables need."""
+    return SimpleNamespace(
+        domain=SimpleNamespace(primary_metric="auc", headline=headline),
+        material=SimpleNamespace(splits=SimpleNamespace(rule="by time")),
+        measured=SimpleNamespace(
+            figures={
+                name: {metric: Estimate(value, value - 0.1, value + 0.1, 50) for metric, value in made.items()}
+                for name, made in figures.items()
+            }
+        ),
+    )
+
+
+def table_and_figure(section: Section) -> tuple[Table, Figure]:
+    table, figure = section.blocks
+    if not isinstance(table, Table) or not isinstance(figure, Figure):
+        raise TypeError("a table and a figure are expected")
+    return table, figure
+
+
+WHOLE = {"auc": 0.7, "error": 0.3}
+PARTIAL = {"trees": {"auc": 0.6, "error": 0.4}, "keras": WHOLE, "counts": {"error": 0.2}}
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_a_rival_without_the_primary_metric_has_a_dash_and_no_bar(
+    monkeypatch: pytest.MonkeyPatch, device: bool
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(evidence.plots, "bars", lambda values, **how: drawn.update(values=values, **how) or "<svg/>")
+    section = evidence._metrics(measured({**PARTIAL, **({"tflite": WHOLE} if device else {})}))
+    table, figure = table_and_figure(section)
+    networks = ["keras", "tflite"] if device else ["keras"]
+    assert table.columns == ("predictor", "auc", "error")
+    rows = {str(row[0]): row[1:] for row in table.rows}
+    assert list(rows) == [*networks, "counts", "trees"]
+    assert rows["counts"][0] is None and isinstance(rows["counts"][1], Estimate)
+    assert all(cell is not None for name, row in rows.items() if name != "counts" for cell in row)
+    assert list(drawn["values"]) == [*networks, "trees"] and drawn["highlight"] == networks[-1]
+    assert "counts" not in figure.description and "trees 0.600" in figure.description
+
+
+def test_the_dash_is_seen_in_the_report() -> None:
+    section = evidence._metrics(measured(PARTIAL))
+    page = render_html(Report("A run", Text("It ran."), (section,)))
+    row = page[page.index(">counts<") :]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row[: row.index("</tr>")])
+    assert [re.sub("<[^>]*>", "", cell) for cell in cells] == [MISSING, "0.200 [0.100, 0.300]"]
+
+
+def test_what_only_some_rivals_have_stands_side_by_side_with_dashes() -> None:
+    many = {f"m{number}": number / 10 for number in range(evidence.MOST_COLUMNS)}
+    section = evidence._metrics(measured({"keras": {"auc": 0.7, **many}, "counts": many}))
+    table, _ = table_and_figure(section)
+    assert table.columns == ("metric", "keras", "counts")
+    rows = {str(row[0]): row[1:] for row in table.rows}
+    assert rows["auc"][0] is not None and rows["auc"][1] is None
+    assert all(cell is not None for name in many for cell in rows[name])
+
+
+def test_figures_that_are_measured_beyond_the_outputs_are_told_with_the_others() -> None:
+    given = measured({"keras": {**WHOLE, "steady": 0.9}, "counts": {"error": 0.2}}, headline=("auc", "steady"))
+    table, _ = table_and_figure(evidence._metrics(given))
+    assert table.columns == ("predictor", "auc", "steady")
+    assert [row[1:] for row in table.rows if row[0] == "counts"] == [(None, None)]
+    (others,) = evidence._other_metrics(given)
+    (rest,) = others.blocks
+    assert isinstance(rest, Table) and rest.columns == ("predictor", "error")
+    assert all(row[1] is not None for row in rest.rows)
 
 
 # === The domain's own sections ===

@@ -12,8 +12,10 @@ import pytest
 
 from edgekit import pipeline
 from edgekit.evidence import Export, Learnt, Material
+from edgekit.shared.config import Settings
 from edgekit.shared.decisions import Threshold
 from edgekit.shared.domain import Arrays, Description, Examples, Prepared, Request
+from edgekit.shared.errors import ConfigError
 from edgekit.shared.estimates import Statistic, mean_statistic
 from edgekit.shared.splits import Splits
 from edgekit.tflite_export.card import Card, Decision
@@ -22,6 +24,19 @@ from edgekit.tflite_export.gate import Rung
 UNITS = np.arange(200)
 CHOSEN = Threshold(33 / 64, "fixed", {})
 Inputs = dict[str, np.ndarray]
+
+
+class Section(Settings):
+    """Settings of a network of which one may be left to the fit."""
+
+    parts: int | None = None
+    width: int = 8
+
+
+class Config(Settings):
+    """Settings of the tiny domain."""
+
+    model: Section = Section()
 
 
 def constant(value: float) -> Any:
@@ -54,6 +69,7 @@ DOMAIN: Any = SimpleNamespace(
     views={"explain": ("parts",)},
     unmeasured=(),
     guards={"share": 0.02},
+    beyond=None,
     evaluate=evaluate,
     decide=decide,
     calibration=lambda prepared, config: prepared.train.inputs,
@@ -131,10 +147,10 @@ def test_what_is_too_large_is_not_asked_of_the_network(
         seen.append(set(outputs))
         return CHOSEN
 
-    fitted = SimpleNamespace(model=tiny_model)
+    fitted = SimpleNamespace(model=tiny_model, chosen={})
     own = {"unmeasured": unmeasured, "decide": decide, "fit": lambda *_, **__: fitted, "rivals": lambda *_, **__: {}}
     domain: Any = SimpleNamespace(**{**vars(DOMAIN), **own})
-    found = pipeline.learn(domain, None, prepared, pipeline.Clock(lambda line: None), seed=0)
+    found = pipeline.learn(domain, Config(), prepared, pipeline.Clock(lambda line: None), seed=0)
     assert seen == [kept] and set(found.answers) == kept
     assert set(found.predictors["keras"](prepared.test.inputs)) == kept
     assert found.fitted.model is tiny_model, "what ships has all outputs"
@@ -232,6 +248,101 @@ def test_the_card_is_told_the_threshold(prepared: Prepared, learnt: Learnt, tiny
     assert (card.settings, card.decision) == ({"point": CHOSEN.value}, learnt.decision)
 
 
+# === What the fit chose, and what outputs alone do not show ===
+
+
+@pytest.mark.parametrize(
+    ("chosen", "parts"), [({}, None), ({"model": {"parts": 3}}, 3), ({"model": {"parts": None}}, None)]
+)
+def test_rivals_get_the_settings_that_the_fit_chose(
+    prepared: Prepared, tiny_model: Any, chosen: dict[str, Any], parts: int | None
+) -> None:
+    config, told = Config(model=Section(width=5)), dict[str, Config]()
+
+    def fit(prepared: Prepared, config: Config, **_: Any) -> Any:
+        told["fit"] = config
+        return SimpleNamespace(model=tiny_model, chosen=chosen)
+
+    def decide(outputs: Arrays, given: Examples, config: Config) -> Threshold:
+        told["decide"] = config
+        return CHOSEN
+
+    def rivals(prepared: Prepared, config: Config, **_: Any) -> dict[str, Any]:
+        told["rivals"] = config
+        return {"low": constant(0.1)}
+
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), "fit": fit, "decide": decide, "rivals": rivals})
+    found = pipeline.learn(domain, config, prepared, pipeline.Clock(lambda line: None), seed=0)
+    assert told == {"fit": config, "decide": config, "rivals": Config(model=Section(parts=parts, width=5))}
+    assert set(found.predictors) == {"keras", "low"} and config.model.parts is None
+
+
+def test_a_setting_that_does_not_exist_cannot_be_chosen(prepared: Prepared, tiny_model: Any) -> None:
+    own = {
+        "fit": lambda *_, **__: SimpleNamespace(model=tiny_model, chosen={"model": {"part": 3}}),
+        "decide": lambda *_: CHOSEN,
+        "rivals": lambda *_, **__: {},
+    }
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), **own})
+    with pytest.raises(ConfigError, match=r"model\.part: unknown setting") as caught:
+        pipeline.learn(domain, Config(), prepared, pipeline.Clock(lambda line: None), seed=0)
+    assert caught.value.__notes__ == ["in stage rivals"]
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_what_is_measured_beyond_the_outputs_stands_beside_the_other_figures(
+    prepared: Prepared, learnt: Learnt, viewed_content: bytes, device: bool
+) -> None:
+    asked: list[Any] = []
+
+    def beyond(outputs: Any, given: Prepared, config: Any, *, seed: int) -> dict[str, dict[str, Statistic]]:
+        asked.append((outputs, given, config, seed))
+        return {
+            name: {"steady": mean_statistic(np.full(20, place / 4), np.arange(20))}
+            for place, name in enumerate(outputs)
+            if name != "low"
+        }
+
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), "beyond": beyond})
+    export, config = shipped(viewed_content) if device else Export((), None), Config()
+    found = pipeline.measure(domain, config, prepared, learnt, export, seed=7)
+    ((outputs, given, told, seed),) = asked
+    assert outputs is found.outputs and given is prepared and told is config and seed == 7
+    names = ["keras", "low", "high", *(["tflite"] if device else [])]
+    assert list(outputs) == names and len(outputs["keras"]["score"]) == 20, "the answers are those on test"
+    steady = {name: figures["steady"].value for name, figures in found.figures.items() if "steady" in figures}
+    assert steady == {"keras": 0, "high": 0.5, **({"tflite": 0.75} if device else {})}
+    assert all({"mean", "share"} <= set(figures) for figures in found.figures.values())
+    plain = pipeline.measure(DOMAIN, config, prepared, learnt, export, seed=7)
+    without = {
+        name: {metric: value for metric, value in figures.items() if metric != "steady"}
+        for name, figures in found.figures.items()
+    }
+    assert without == plain.figures and found.verdict == plain.verdict
+
+
+def test_a_domain_without_such_a_measure_has_no_further_figures(prepared: Prepared, learnt: Learnt) -> None:
+    found = pipeline.measure(DOMAIN, None, prepared, learnt, Export((), None), seed=0)
+    assert {name: tuple(figures) for name, figures in found.figures.items()} == dict.fromkeys(
+        ("keras", "low", "high"), ("mean", "share")
+    )
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_rival_without_the_primary_metric_is_never_the_best(prepared: Prepared, learnt: Learnt, higher: bool) -> None:
+    def partial(outputs: Arrays, given: Examples, config: Any, *, threshold: Threshold | None) -> Any:
+        made = evaluate(outputs, given, config, threshold=threshold)
+        return {"share": made["share"]} if outputs["score"].max() == best else made
+
+    best = np.float32(1.0 if higher else 0.1)
+    domain: Any = SimpleNamespace(**{**vars(DOMAIN), "evaluate": partial, "higher_is_better": higher})
+    found = pipeline.measure(domain, None, prepared, learnt, Export((), None), seed=0)
+    without, other = ("high", "low") if higher else ("low", "high")
+    assert list(found.figures[without]) == ["share"] and found.verdict.best_rival == other
+    whole = SimpleNamespace(**{**vars(domain), "evaluate": evaluate})
+    assert pipeline.measure(whole, None, prepared, learnt, Export((), None), seed=0).verdict.best_rival == without
+
+
 # === The verdict ===
 
 
@@ -276,9 +387,9 @@ def test_only_a_threshold_was_chosen_on_validation(
     domain: Any = SimpleNamespace(
         score_output="score",
         unmeasured=(),
-        fit=lambda *_, **__: SimpleNamespace(model=tiny_model),
+        fit=lambda *_, **__: SimpleNamespace(model=tiny_model, chosen={}),
         decide=lambda *_: Threshold(value, "median", {}),
         rivals=lambda *_, **__: {},
     )
-    found = pipeline.learn(domain, None, prepared, pipeline.Clock(lambda line: None), seed=0)
+    found = pipeline.learn(domain, Config(), prepared, pipeline.Clock(lambda line: None), seed=0)
     assert found.decision == Decision("score", value, rule)

@@ -60,13 +60,14 @@ def _compared(prepared: Prepared, config: MarketingConfig, report: Progress) -> 
     for number in config.model.candidates:
         try:
             fitted = fit_segmentation(prepared.train, segments=number, code=config.model.code)
+            kept = _stability(fitted.labels(prepared.test.inputs[BEHAVIOUR]), draws, prepared, number, config)
         except ConfigError as error:
             report(f"{number} segments: {error}")
             continue
         validation = prepared.validation
         value = np.log1p(validation.target[:, 1].astype(np.float64))
         useful = explained(fitted.labels(validation.inputs[BEHAVIOUR]), value, validation.context["unit"])(None)
-        kept = _stability(fitted.labels(prepared.test.inputs[BEHAVIOUR]), draws, prepared, number, config)
+        useful = 0.0 if np.isnan(useful) else useful  # all spend alike: there is nothing to explain
         report(f"{number} segments: explain {useful:.3f} of log spend on validation, stability {kept:.2f}")
         yield number, useful, kept
 

@@ -66,7 +66,7 @@ class ModelSettings(Settings):
     segments: int | None = Field(default=None, ge=2, le=20)
     candidates: tuple[int, ...] = Field(default=(4, 5, 6, 7, 8), min_length=1)
     assignment: Literal["student_t", "gaussian"] = "gaussian"
-    code: int = Field(default=5, ge=3, le=32)
+    code: int = Field(default=9, ge=3, le=32)
     width: int = Field(default=64, ge=4, le=1024)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     members: int = Field(default=4, ge=1, le=16)

@@ -7,6 +7,9 @@ from ...shared.contract import Contract
 from ...shared.sources import Source
 from .features import NAMES
 
+MOST_PIECES, MOST_MONEY = 1e9, 1e12
+"""Of a line; more is a mistake, and sums of it would leave the range of a network's numbers."""
+
 CONTRACT = Contract(
     name="order lines (one row a line, or a row an order)",
     beside="Other columns are left out. Money: amount, or price (times quantity). A line with a negative quantity or a "
@@ -49,6 +52,8 @@ CONTRACT = Contract(
             kind="number",
             meaning="pieces, below 0 of returns; 1 where there is no such column",
             unit="pieces",
+            low=-MOST_PIECES,
+            high=MOST_PIECES,
             missing="impute",
             example="6",
         ),
@@ -57,6 +62,8 @@ CONTRACT = Contract(
             kind="number",
             meaning="money for one piece",
             unit="data.currency",
+            low=-MOST_MONEY,
+            high=MOST_MONEY,
             missing="impute",
             example="2.55",
         ),
@@ -65,6 +72,8 @@ CONTRACT = Contract(
             kind="number",
             meaning="money for the line, instead of price; below 0 of returns",
             unit="data.currency",
+            low=-MOST_MONEY,
+            high=MOST_MONEY,
             missing="impute",
             example="15.30",
         ),

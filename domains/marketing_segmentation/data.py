@@ -34,10 +34,10 @@ def split(data: Orders | CustomerTable, config: MarketingConfig, *, seed: int) -
     at, apart = calibration(data, config.data), _kept_apart(len(data.customers), config.data, seed)
     cuts(data, config.data)
     later, held = data.time > at, apart[data.customer]
-    if not (later & (data.takes_back < 0)).any():
+    if not (later & (data.time <= at + config.data.horizon_days * SECONDS_A_DAY) & (data.takes_back < 0)).any():
         raise ContractError(
-            f"{data.source}: no order follows {_day(at)}, so that nothing can be judged. Set data.calibration to an "
-            "earlier day, or bring a longer log."
+            f"{data.source}: no order follows {_day(at)} in {config.data.horizon_days} days, so that nothing can be "
+            "judged. Set data.calibration to an earlier day, or bring a longer log."
         )
     rule = (
         f"{BY_TIME}: what is known at the end of {_day(at)}, and what follows in {config.data.horizon_days} days; "
@@ -143,7 +143,8 @@ def prepare(data: Orders | CustomerTable, splits: Splits, config: MarketingConfi
     asked = [_asked(data, cut, plan) for cut in earlier]
     test = _asked(data, at, plan)
     unlabelled = test.take(~apart[test.context["unit"]])
-    unlabelled = Examples(unlabelled.inputs, np.full_like(unlabelled.target, np.nan), unlabelled.context)
+    unknown = unlabelled.context | {"lines": np.full(len(unlabelled), np.nan)}
+    unlabelled = Examples(unlabelled.inputs, np.full_like(unlabelled.target, np.nan), unknown)
     train = _joined([*(one.take(~apart[one.context["unit"]]) for one in asked), unlabelled])
     validation = _joined([one.take(apart[one.context["unit"]]) for one in asked])
     _require_enough(data.source, {"train": train, "validation": validation, "test": test})
@@ -190,6 +191,7 @@ def _from_table(data: CustomerTable, splits: Splits, plan: Plan) -> Prepared:
         "migration can be told",
     )
     train, validation, test = (everything.take(part) for part in splits.parts().values())
+    _require_enough(data.source, {"train": train, "validation": validation, "test": test})
     return Prepared(plan, train, validation, test, notes)
 
 
@@ -201,10 +203,10 @@ def _require_enough(source: str, parts: dict[str, Examples]) -> None:
                 f"{source}: {name} holds {found} customers with an order, and at least {LEAST_CUSTOMERS} are needed. "
                 "Bring more customers, or a longer log."
             )
-    if not np.nansum(parts["validation"].target[:, 0]):
+    if not np.nansum(parts["validation"].target, axis=0).all():
         raise ContractError(
-            f"{source}: no customer of validation orders within the horizon, so that nothing can be learnt about what "
-            "follows. Lengthen data.horizon_days, or bring a longer log."
+            f"{source}: no customer of validation orders and pays within the horizon, so that nothing can be "
+            "learnt about what follows. Lengthen data.horizon_days, or bring a longer log."
         )
 
 

@@ -111,7 +111,7 @@ def _read(
 def _parsed(text: str, date_format: str) -> datetime | None:
     try:
         moment = datetime.strptime(text, date_format)
-    except ValueError:
+    except (ValueError, re.error):  # a directive that is there twice makes a broken pattern
         return None
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 

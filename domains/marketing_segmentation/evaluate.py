@@ -17,6 +17,8 @@ from .profiles import segment_names
 FOLDS = 10
 LEAST_EXPECTED = 1e-6
 """Expected orders below it count as this many: a deviance is infinite at zero."""
+ROUNDING = 1e-9
+"""A variance that is a smaller part of the mean square is none: nothing can be explained."""
 
 
 def evaluate(
@@ -79,7 +81,7 @@ def explained(segment: np.ndarray, value: np.ndarray, units: np.ndarray) -> Comp
         told = np.where(others > 0, of_others / np.maximum(others, 1e-12), mean)
         error = (squares - 2 * told * sums + np.square(told) * rows).sum()
         total = squares.sum() - rows.sum() * mean**2
-        return float(1 - error / total) if total > 0 else float("nan")
+        return float(1 - error / total) if total > ROUNDING * squares.sum() else float("nan")
 
     return compute
 

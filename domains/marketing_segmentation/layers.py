@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -9,11 +11,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from .features import SMALLEST_ORDER
 from .standards import BENDS, WIDTH, Standards
 
 HIGHEST_LOG_RATE = 6.0
 """Of orders in the horizon; e⁶ is 403."""
 HIGHEST_LOG_SPEND = 25.0
+LEAST_CHANCE = 1e-4
+DAYS_A_WEEK = 7.0
 PARTS = tuple(part.name for part in fields(Standards))
 
 
@@ -83,6 +88,59 @@ class Membership(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "segments": self.segments, "assignment": self.assignment}
+
+
+@keras.saving.register_keras_serializable("edgekit")
+class Purchases(keras.layers.Layer):  # type: ignore[misc]
+    """What a purchase model expects, for the members to correct: log orders, logit of coming back, log spend if so.
+
+    The rate of purchases and the probability of being alive are those of the BG/NBD model (Fader, Hardie and Lee 2005,
+    Marketing Science 24(2), eq. 4 and its posterior), spend is that of the customer's mean order. Orders leave out that
+    a customer may stop within the horizon; the members learn it.
+
+    Args:
+        columns: places of orders, spend, recency_days and age_days in the behaviour; unknown ones count as 0.
+        weeks: of the horizon.
+
+    Input: float32 (batch, name) raw behaviour. Output: float32 (batch, 3).
+    """
+
+    def __init__(self, columns: Sequence[int], weeks: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.columns, self.weeks = tuple(columns), weeks
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.parameters = self.add_weight(shape=(4,), name="parameters", trainable=False, initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        r, alpha, a, b = (self.parameters[place] for place in range(4))
+        known = ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
+        orders, spend, recency, age = (known[:, place] for place in self.columns)
+        repeats, age = ops.maximum(orders - 1, 0.0), age / DAYS_A_WEEK
+        last = ops.maximum(age - recency / DAYS_A_WEEK, 0.0)
+        purchases = r + repeats
+        gone = (
+            ops.log(a)
+            - ops.log(b + ops.maximum(repeats - 1, 0.0))
+            + purchases * ops.log((alpha + age) / (alpha + last))
+        )
+        alive = ops.where(repeats > 0, -ops.softplus(gone), ops.zeros_like(gone))
+        none = purchases * ops.log((alpha + age) / (alpha + age + self.weeks))  # log chance of no order if alive
+        back = ops.clip(ops.exp(alive) * (1 - ops.exp(none)), LEAST_CHANCE, 1 - LEAST_CHANCE)
+        expected = alive + ops.log(purchases / (alpha + age) * self.weeks)
+        expected = ops.maximum(expected, math.log(LEAST_CHANCE))
+        order = ops.log(ops.maximum(spend / ops.maximum(orders, 1.0), SMALLEST_ORDER))
+        return ops.stack([expected, ops.log(back) - ops.log(1 - back), expected - ops.log(back) + order], axis=1)
+
+    def set(self, r: float, alpha: float, a: float, b: float) -> None:
+        """Take over the parameters; times are in weeks."""
+        self.parameters.assign(np.array([r, alpha, a, b], np.float32))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape[0], 3
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "columns": list(self.columns), "weeks": self.weeks}
 
 
 @keras.saving.register_keras_serializable("edgekit")

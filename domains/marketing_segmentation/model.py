@@ -17,16 +17,19 @@ from keras import layers, ops
 
 from ...shared.domain import Examples, Prepared, Progress
 from ...shared.training import Fitted, fit, predictor, seed_everything
+from . import bgnbd
 from .choice import choose_segments
 from .config import MarketingConfig, ModelSettings
 from .features import BEHAVIOUR, CODE, COMES_BACK, ORDERS, SEGMENTS, SPEND, Plan
-from .layers import Expectation, Membership, Standardized
+from .layers import Expectation, Membership, Purchases, Standardized
 from .refine import refine
-from .segmentation import Segmentation, fit_segmentation
+from .segmentation import Segmentation, fit_segmentation, parts
 
 AVERAGE = 0.99
 """Momentum of the running average of the weights, by step."""
 MEMBERS = "members"
+HISTORY = ("orders", "spend", "recency_days", "age_days")
+"""What the purchase model looks at."""
 
 
 def build_model(plan: Plan, settings: ModelSettings, *, segments: int) -> keras.Model:
@@ -40,7 +43,9 @@ def build_model(plan: Plan, settings: ModelSettings, *, segments: int) -> keras.
     scaled = Standardized(name="standardized")(given)
     code = layers.Dense(settings.code, name=CODE)(scaled)
     seen = layers.Concatenate()([scaled, code])
-    members = ops.stack([_member(seen, settings, number) for number in range(settings.members)], axis=1)
+    purchases = Purchases([plan.names.index(name) for name in HISTORY], plan.horizon_days / 7, name="purchases")(given)
+    corrections = [_correction(seen, settings, number) for number in range(settings.members)]
+    members = ops.stack([purchases + correction for correction in corrections], axis=1)
     members = layers.Activation("linear", name=MEMBERS)(members)
     orders, spend, back = Expectation(name="expectation")(members)
     outputs = {
@@ -53,13 +58,13 @@ def build_model(plan: Plan, settings: ModelSettings, *, segments: int) -> keras.
     return keras.Model({BEHAVIOUR: given}, outputs)
 
 
-def _member(seen: Any, settings: ModelSettings, number: int) -> Any:
-    """Return (batch, 3): log of the expected orders, logit of coming back, expected log spend of those who do."""
+def _correction(seen: Any, settings: ModelSettings, number: int) -> Any:
+    """Return (batch, 3), what a member adds to the log orders, logit of coming back and log spend of ``Purchases``."""
     hidden = seen
     for depth in range(2):
         hidden = layers.Dense(settings.width, activation="silu", name=f"member_{number}_{depth}")(hidden)
         hidden = layers.Dropout(settings.dropout)(hidden)
-    return layers.Dense(3, name=f"member_{number}_head")(hidden)
+    return layers.Dense(3, kernel_initializer="zeros", name=f"member_{number}_head")(hidden)
 
 
 def fit_model(
@@ -72,7 +77,7 @@ def fit_model(
     model = build_model(prepared.plan, config.model, segments=chosen.segments)
     set_segmentation(model, fitted_segmentation(prepared.train, config.model, segments=chosen.segments))
     labelled = prepared.train.take(np.isfinite(prepared.train.target[:, 0]))
-    _begin_at_the_mean(model, labelled.target, config.model.members)
+    _set_purchases(model, parts(prepared.train)[1], prepared.plan)
     trained = keras.Model(model.inputs, {MEMBERS: model.get_layer(MEMBERS).output})
     model.get_layer(CODE).trainable = False
     trained.compile(optimizer=_optimizer(config, len(labelled)), loss={MEMBERS: _Loss(labelled.target)})
@@ -103,6 +108,15 @@ def set_segmentation(model: keras.Model, fitted: Segmentation) -> None:
     model.get_layer(SEGMENTS).set(fitted.centres, fitted.variance)
 
 
+def _set_purchases(model: keras.Model, current: np.ndarray, plan: Plan) -> None:
+    """Fit the purchase model to the customers as they stand at the calibration date, without what follows."""
+    orders, _, recency, age = (current[:, plan.names.index(name)].astype(np.float64) for name in HISTORY)
+    repeats = np.maximum(orders - 1, 0)
+    between = np.where(repeats > 0, np.clip(age - recency, 0, age), 0)
+    found = bgnbd.fit(repeats, between / 7, age / 7)
+    model.get_layer("purchases").set(found.r, found.alpha, found.a, found.b)
+
+
 @keras.saving.register_keras_serializable("edgekit")
 class _Loss(keras.losses.Loss):  # type: ignore[misc]
     """Poisson of orders, cross-entropy of coming back, squared error of log spend of those who do, by member."""
@@ -122,16 +136,6 @@ class _Loss(keras.losses.Loss):  # type: ignore[misc]
         return ops.mean(poisson + cross + error, axis=-1)
 
 
-def _begin_at_the_mean(model: keras.Model, target: np.ndarray, members: int) -> None:
-    """Set the last biases so that training begins at what customers do on average."""
-    back = float(np.clip((target[:, 0] > 0).mean(), 0.01, 0.99))
-    spent = target[target[:, 1] > 0, 1]
-    start = [np.log(max(float(target[:, 0].mean()), 1e-3)), np.log(back / (1 - back)), np.log(spent).mean()]
-    for number in range(members):
-        head = model.get_layer(f"member_{number}_head")
-        head.set_weights([head.get_weights()[0], np.array(start, np.float32)])
-
-
 def _optimizer(config: MarketingConfig, rows: int) -> keras.optimizers.Optimizer:
     steps = config.training.epochs * -(-rows // config.training.batch_size)
     rate = keras.optimizers.schedules.CosineDecay(config.training.learning_rate, steps)
@@ -149,7 +153,7 @@ def _set_levels(model: keras.Model, trained: keras.Model, labelled: Examples) ->
     """Learn the variance of log spend, and the levels with which expectations add up on the training customers."""
     members, (orders, spend) = predictor(trained)(labelled.inputs)[MEMBERS], labelled.target.T
     spent = spend > 0
-    residual = np.log(spend[spent])[:, None] - members[spent, :, 2]
+    residual = np.log(spend[spent])[:, None] - members[spent, :, 2] if spent.any() else np.zeros(1)
     expectation = model.get_layer("expectation")
     expectation.set(float(np.square(residual).mean()), np.ones(2, np.float32))
     expected = predictor(model)(labelled.inputs)

@@ -31,8 +31,8 @@ def refine(fitted: Segmentation, train: Examples, *, assignment: str) -> Segment
     of the memberships from their sharpened form (weight ``SHARPNESS``); all customers are in every step, and nothing
     is drawn at random.
 
-    On training days of Online Retail (as in ``segmentation``): without .284 / .282, .88; Gaussian .280 / .281, .88;
-    Student's t .274 / .275, .90. It makes memberships clearer, not segments more useful.
+    Measured as in ``segmentation`` (spend explained, stability, true kinds): without .266, .81, .21; Gaussian .269,
+    .80, .21; Student's t .267, .79, .18. It makes memberships clearer; segments are hardly more useful for it.
 
     Args:
         fitted: where to begin.
@@ -64,7 +64,7 @@ def refine(fitted: Segmentation, train: Examples, *, assignment: str) -> Segment
         return regression / 2 + LIKENESS * repeated + SHARPNESS * divergence
 
     _descend(loss, [kernel, bias, back, membership.centres.value], lambda: membership(tf.matmul(now, kernel) + bias))
-    return _ordered(replace(fitted, kernel=kernel.numpy(), bias=bias.numpy(), centres=np.array(membership.centres)))
+    return _ordered(replace(fitted, kernel=kernel.numpy(), bias=bias.numpy(), centres=membership.centres.numpy()))
 
 
 def _descend(loss: Callable[[Any], Any], weights: list[Any], memberships: Callable[[], Any]) -> None:

@@ -77,49 +77,32 @@ def test_the_network_itself_is_no_rival(over_seeds: ModuleType) -> None:
     assert made["best_rival"] == "forest" and made["difference"]["value"] == pytest.approx(-0.2)
 
 
-def measured(*thresholds: float) -> list[Any]:
-    """Return one run a threshold, in which a forest has another one."""
-    return [
-        (
-            None,
-            None,
-            SimpleNamespace(
-                outputs={"tflite": f"t {each}", "forest": f"f {each}"}, thresholds={"tflite": each, "forest": -each}
-            ),
-        )
-        for each in thresholds
-    ]
-
-
 MATERIAL: Any = SimpleNamespace(prepared=SimpleNamespace(test="test", validation="validation"))
 
 
-def test_every_predictor_is_judged_on_test_at_its_own_threshold(over_seeds: ModuleType) -> None:
-    asked = list[Any]()
+def measured(*made: dict[str, dict[str, Any]]) -> list[Any]:
+    """Return one run for each mapping of predictors to metrics."""
+    return [(None, None, SimpleNamespace(outputs=dict.fromkeys(each), statistics=each)) for each in made]
 
-    def evaluate(outputs: str, examples: str, config: str, *, threshold: float) -> dict[str, str]:
-        asked.append((outputs, examples, config, threshold))
-        return {"auc": f"auc of {outputs}", "other": "not asked for"}
 
-    domain: Any = SimpleNamespace(evaluate=evaluate)
-    made = over_seeds.statistics(domain, measured(0.5, 0.7), MATERIAL, "config", metrics=("auc", "mrr"))
-    assert made == {
-        "tflite": {"auc": ["auc of t 0.5", "auc of t 0.7"]},
-        "forest": {"auc": ["auc of f 0.5", "auc of f 0.7"]},
-    }
-    assert asked == [
-        ("t 0.5", "test", "config", 0.5),
-        ("t 0.7", "test", "config", 0.7),
-        ("f 0.5", "test", "config", -0.5),
-        ("f 0.7", "test", "config", -0.7),
-    ]
+def test_the_metrics_asked_for_are_gathered_by_seed(over_seeds: ModuleType) -> None:
+    first, second = ({"tflite": {"auc": t, "other": 0}, "forest": {"auc": f}} for t, f in (("a", "b"), ("c", "d")))
+    made = over_seeds.statistics(measured(first, second), metrics=("auc", "mrr"))
+    assert made == {"tflite": {"auc": ["a", "c"]}, "forest": {"auc": ["b", "d"]}}
 
 
 def test_metrics_that_a_seed_lacks_are_left_out(over_seeds: ModuleType) -> None:
-    made = iter([{"auc": 1, "accuracy": 2}, {"auc": 3}] * 2)
-    domain: Any = SimpleNamespace(evaluate=lambda *_, **__: next(made))
-    found = over_seeds.statistics(domain, measured(0.5, 0.7), MATERIAL, None, metrics=("auc", "accuracy"))
-    assert found == {"tflite": {"auc": [1, 3]}, "forest": {"auc": [1, 3]}}
+    first, second = {"tflite": {"auc": 1, "accuracy": 2}}, {"tflite": {"auc": 3}}
+    assert over_seeds.statistics(measured(first, second), metrics=("auc", "accuracy")) == {"tflite": {"auc": [1, 3]}}
+
+
+def test_a_rival_without_the_metric_is_no_rival_in_it(over_seeds: ModuleType) -> None:
+    made = {
+        "tflite": {"auc": [mean_statistic(FIRST, UNITS)]},
+        "forest": {"auc": [mean_statistic(FIRST - 0.1, UNITS)]},
+        "other": {},
+    }
+    assert over_seeds.verdict(made, "auc")["best_rival"] == "forest"
 
 
 # === Runs ===

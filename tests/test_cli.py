@@ -236,6 +236,85 @@ def test_without_a_time_nothing_is_forecast(road_file: Path, tmp_path: Path, opt
     assert not (tmp_path / "f.csv").exists()
 
 
+@pytest.fixture(scope="module")
+def customer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a device file of an untrained segmenter of 3 segments."""
+    import keras
+
+    from edgekit.domains.marketing_segmentation.config import ModelSettings
+    from edgekit.domains.marketing_segmentation.device import NAME, store_settings
+    from edgekit.domains.marketing_segmentation.features import NAMES, Plan
+    from edgekit.domains.marketing_segmentation.made_up import made_up
+    from edgekit.domains.marketing_segmentation.model import build_model
+    from edgekit.domains.marketing_segmentation.text_columns import Texts
+    from edgekit.tflite_export.assemble import assemble
+    from edgekit.tflite_export.card import Card, Tensor
+    from edgekit.tflite_export.convert import convert
+
+    keras.utils.set_random_seed(1)
+    plan, shapes = Plan(91, "GBP"), {"segments": 3, "code": 5, "orders": 1, "spend": 1, "comes_back": 1}
+    card = Card(
+        domain=NAME,
+        summary="An untrained network for tests.",
+        inputs=(Tensor("behaviour", "float32", (len(NAMES),), "behaviour", missing="NaN"),),
+        outputs=tuple(Tensor(name, "float32", (width,), "made up") for name, width in shapes.items()),
+        labels=("high value", "middle", "lapsed"),
+        settings=store_settings(plan, Texts()),
+    )
+    content = convert(build_model(plan, ModelSettings(code=5, width=8, members=1), segments=3))
+    path = tmp_path_factory.mktemp("customers") / "customers.tflite"
+    path.write_bytes(assemble(content, card, {"behaviour": made_up(plan)}))
+    return path
+
+
+SALES = (
+    "customer,timestamp,item,quantity,price\nann,2011-01-05T10:00,mug,4,£2.50\nbob,2011-06-01,jug,1,12\n"
+    "ann,2011-12-09T23:00,jug,1,12\ncy,2011-12-10,mug,1,2.50\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("option", "customers"),
+    [
+        ([], ["ann", "bob", "cy"]),
+        (["--at", "2011-12-09"], ["ann", "bob"]),
+        (["--at", "2011-06-01T00:00"], ["ann", "bob"]),
+        (["--at", "2011-05-31"], ["ann"]),
+    ],
+)
+def test_at_says_when_the_expectations_of_customers_begin(
+    customer_file: Path, tmp_path: Path, option: list[object], customers: list[str]
+) -> None:
+    data, out = tmp_path / "orders.csv", tmp_path / "s.csv"
+    data.write_text(SALES)
+    printed = base_install("predict", customer_file, data, "--out", out, *option).stdout
+    assert printed == f"{len(customers)} customers, {3 - len(customers)} without a purchase by then: {out}\n"
+    with out.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [row["customer"] for row in rows] == customers
+    assert {row["name"] for row in rows} <= {"high value", "middle", "lapsed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "said"),
+    [
+        (SALES, ["--at", "soon"], "Not a time: 'soon'"),
+        (SALES, ["--at", "2010"], "Not a time: '2010'"),
+        (SALES, ["--at", "2010-01-01"], "found no purchase by 2010-01-01 23:59:59 UTC"),
+        (SALES.replace("timestamp", "when"), [], "no column for the role 'timestamp'"),
+        (SALES.replace("price", "cost"), [], "no column for the role 'price' or 'amount'"),
+        (SALES, ["--columns", "customer=who"], "column 'who' (role 'customer') is missing"),
+    ],
+)
+def test_customers_are_not_segmented_by_halves(
+    customer_file: Path, tmp_path: Path, text: str, option: list[object], said: str
+) -> None:
+    (tmp_path / "orders.csv").write_text(text)
+    arguments = ("predict", customer_file, tmp_path / "orders.csv", "--out", tmp_path / "s.csv", *option)
+    assert said in " ".join(edgekit(*arguments, code=2).stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
+
+
 @pytest.mark.parametrize(
     ("fixture", "option"),
     [
@@ -245,6 +324,9 @@ def test_without_a_time_nothing_is_forecast(road_file: Path, tmp_path: Path, opt
         ("device_file", "--k"),
         ("device_file", "--at"),
         ("shop_file", "--at"),
+        ("customer_file", "--k"),
+        ("customer_file", "--history"),
+        ("customer_file", "--heatmap"),
         ("road_file", "--k"),
         ("road_file", "--history"),
     ],

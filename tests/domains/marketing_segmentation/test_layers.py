@@ -22,7 +22,7 @@ from edgekit.domains.marketing_segmentation.layers import (
     Purchases,
     Standardized,
 )
-from edgekit.domains.marketing_segmentation.standards import CLIP, WIDTH, Standards, learn_standards
+from edgekit.domains.marketing_segmentation.standards import WIDTH, Standards, learn_standards
 from edgekit.tflite_export.convert import convert
 from edgekit.tflite_export.engine import Engine
 from edgekit.tflite_export.ops import require_builtin
@@ -51,59 +51,6 @@ EDGES[3] = np.finfo(np.float32).max
 EDGES[4, [0, 1, FULL, 5]] = np.inf
 EDGES[5, [0, 1, FULL, 5]] = -np.inf
 EDGES[6, ::2], EDGES[6, 1::2] = np.nan, 1e30
-
-
-# === Standards ===
-
-
-def standards(**changed: list[float]) -> Standards:
-    """Return standards of two columns that leave logarithms as they are, but for what is changed."""
-    plain = {"mean": [0, 0], "rate": [1, 1], "low": [-4, -4], "high": [4, 4], "absent": [0, 0], "absent_rate": [0, 0]}
-    return Standards(**{name: np.array(values, np.float32) for name, values in {**plain, **changed}.items()})
-
-
-def test_standards_worked_by_hand() -> None:
-    known = standards(mean=[1, 2], rate=[2, 0.5], low=[-1.5, -3], absent=[0.25, 0.5], absent_rate=[2, 4])
-    found = known.apply(np.array([[np.e**2 - 1, np.nan], [0, np.e**9 - 1], [-8, 0]]))
-    expected = [
-        [2, 0, -0.5, 2, 2, 0, 2, 0, 1, 0],  # 2 and the mean; above −1 (less 1), above 0, above 1
-        [-1.5, 3.5, -0.5, -2, -1, 3.5, 0, 3.5, 0, 2.5],  # kept at the lowest seen
-        [-1.5, -1, -0.5, -2, -1, -1, 0, 0, 0, 0],  # below zero counts as zero
-    ]
-    assert found.shape == (3, WIDTH * 2) and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_logarithms_of_the_customers_have_mean_0_and_deviation_1() -> None:
-    scaled = learn_standards(RAW, RAW).apply(RAW)[:, :NAMES]
-    known = np.where(np.isnan(RAW), np.nan, scaled)[:, [0, 1, FULL, 5]]
-    np.testing.assert_allclose(np.nanmean(known, axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(np.nanstd(known, axis=0), 1, atol=1e-4)
-
-
-def test_what_says_nothing_counts_as_nothing() -> None:
-    found = STANDARDS.apply(RAW)
-    assert (found[:, [CONSTANT, EMPTY]] == 0).all()
-    assert (found[:, [NAMES + CONSTANT, NAMES + EMPTY, NAMES + FULL]] == 0).all(), "nobody is marked apart"
-    assert (found[:, NAMES : NAMES + 2].std(axis=0) > 0.5).all()
-
-
-def test_what_never_varied_with_a_known_future_counts_as_nothing() -> None:
-    labelled = RAW[:200].copy()
-    labelled[:, FULL], labelled[:, 0] = 7, np.nan
-    found = learn_standards(RAW, labelled)
-    assert found.rate[[0, FULL]].tolist() == [0, 0] and found.absent_rate[0] == 0
-    assert (found.rate[[1, 5]] > 0).all() and found.absent_rate[1] > 0
-
-
-def test_what_was_never_seen_with_its_future_counts_as_the_nearest_that_was() -> None:
-    labelled = RAW[(RAW[:, 5] > 3) & (RAW[:, 5] < 20)]
-    found = learn_standards(RAW, labelled)
-    scaled, seen = found.apply(RAW)[:, 5], found.apply(labelled)[:, 5]
-    assert scaled.min() == pytest.approx(seen.min()) and scaled.max() == pytest.approx(seen.max())
-    huge = RAW.copy()
-    huge[0, 5] = 1e30
-    assert learn_standards(huge, huge).apply(huge)[0, 5] == CLIP
 
 
 # === Standardized ===

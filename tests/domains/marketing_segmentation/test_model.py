@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from edgekit.domains.marketing_segmentation import data, synthesis
+from edgekit.domains.marketing_segmentation import model as module
+from edgekit.domains.marketing_segmentation.choice import Choice
 from edgekit.domains.marketing_segmentation.config import MarketingConfig, ModelSettings
 from edgekit.domains.marketing_segmentation.features import (
     BEHAVIOUR,
@@ -224,13 +226,13 @@ def test_a_number_that_was_asked_for_is_told_as_chosen(fitted: Fitted) -> None:
     assert fitted.best_epoch == 1 + int(np.argmax(fitted.history["score"])) and fitted.seconds > 0
 
 
-def test_a_number_is_chosen_among_candidates(shop: Prepared) -> None:
-    open_to = override(CONFIG, {"model": {"segments": None, "candidates": [3, 4]}, "training": {"epochs": 1}})
-    found = fit_model(shop, open_to, seed=0, report=lambda line: None)
-    number = override(open_to, found.chosen).model.segments
-    assert number in (3, 4) and found.notes[0].startswith(f"{number} segments, chosen by usefulness on validation")
-    assert all(f"{candidate}: explains" in found.notes[0] for candidate in (3, 4))
-    assert predictor(found.model)(shop.test.inputs)[SEGMENTS].shape[1] == number
+def test_a_number_that_was_chosen_is_built_and_told(shop: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "choose_segments", lambda *_, **__: Choice(3, ("3 segments, of several",)))
+    left_open = override(CONFIG, {"model": {"segments": None}, "training": {"epochs": 1}})
+    found = fit_model(shop, left_open, seed=0, report=lambda line: None)
+    assert found.notes == ("3 segments, of several",) and override(left_open, found.chosen).model.segments == 3
+    answered = predictor(found.model)(shop.test.inputs)[SEGMENTS]
+    assert answered.shape[1] == 3 and set(answered.argmax(axis=1)) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("column", [slice(0, 2), slice(1, 2)], ids=["nobody comes back", "orders are free"])

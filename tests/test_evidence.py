@@ -12,6 +12,7 @@ import pytest
 
 from edgekit import evidence
 from edgekit.evidence import Verdict
+from edgekit.shared import plots
 from edgekit.shared.audit import Finding
 from edgekit.shared.estimates import Estimate
 from edgekit.shared.report import MISSING, Figure, Report, Section, Table, Text, Tone
@@ -135,7 +136,7 @@ def test_a_rival_without_the_primary_metric_has_a_dash_and_no_bar(
     monkeypatch: pytest.MonkeyPatch, device: bool
 ) -> None:
     drawn: dict[str, Any] = {}
-    monkeypatch.setattr(evidence.plots, "bars", lambda values, **how: drawn.update(values=values, **how) or "<svg/>")
+    monkeypatch.setattr(plots, "bars", lambda values, **how: drawn.update(values=values, **how) or "<svg/>")
     section = evidence._metrics(measured({**PARTIAL, **({"tflite": WHOLE} if device else {})}))
     table, figure = table_and_figure(section)
     networks = ["keras", "tflite"] if device else ["keras"]

@@ -339,7 +339,7 @@ def test_a_rival_without_the_primary_metric_is_never_the_best(prepared: Prepared
     found = pipeline.measure(domain, None, prepared, learnt, Export((), None), seed=0)
     without, other = ("high", "low") if higher else ("low", "high")
     assert list(found.figures[without]) == ["share"] and found.verdict.best_rival == other
-    whole = SimpleNamespace(**{**vars(domain), "evaluate": evaluate})
+    whole: Any = SimpleNamespace(**{**vars(domain), "evaluate": evaluate})
     assert pipeline.measure(whole, None, prepared, learnt, Export((), None), seed=0).verdict.best_rival == without
 
 

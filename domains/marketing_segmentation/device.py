@@ -87,8 +87,11 @@ class Customer:
         self._lines: list[dict[str, str | float]] = []
         if not isinstance(lines, Iterable):
             raise ContractError(f"Found {lines!r:.80} for order lines. Expected a list of mappings.")
-        for line in lines:
-            self.add(line)
+        for number, line in enumerate(lines, start=1):
+            try:
+                self.add(line)
+            except ContractError as error:
+                raise ContractError(f"Line {number}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._lines)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from ...shared.config import override
 from ...shared.domain import Arrays, Examples, Prepared
+from ...shared.errors import ConfigError
 from ...shared.estimates import Statistic
 from .clusterings import CLUSTERINGS
 from .config import MarketingConfig
@@ -35,11 +37,17 @@ def beyond(
             asked = override(config, {"model": {"segments": segments}})
             labels = [refit(name, draw, asked, seed=seed)(prepared.test.inputs)[SEGMENTS].argmax(1) for draw in draws]
         else:
-            of_network = of_network or [_labels(draw, prepared, config, segments) for draw in draws]
+            of_network = of_network or list(_labels(draws, prepared, config, segments))
             labels = of_network
-        made[name] = {"stability_ari": stability(answer[SEGMENTS].argmax(axis=1), labels, units)}
+        if labels:
+            made[name] = {"stability_ari": stability(answer[SEGMENTS].argmax(axis=1), labels, units)}
     return made
 
 
-def _labels(draw: Examples, prepared: Prepared, config: MarketingConfig, segments: int) -> np.ndarray:
-    return fitted_segmentation(draw, config.model, segments=segments).labels(prepared.test.inputs[BEHAVIOUR])
+def _labels(
+    draws: Iterable[Examples], prepared: Prepared, config: MarketingConfig, segments: int
+) -> Iterator[np.ndarray]:
+    """Yield the labels of each refit; a draw that misses too many rare behaviours has none."""
+    for draw in draws:
+        with contextlib.suppress(ConfigError):
+            yield fitted_segmentation(draw, config.model, segments=segments).labels(prepared.test.inputs[BEHAVIOUR])

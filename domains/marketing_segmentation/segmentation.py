@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ...shared.domain import Examples
 from ...shared.errors import ConfigError
@@ -144,18 +145,20 @@ def _components(now: np.ndarray, names: int, count: int) -> tuple[np.ndarray, fl
 
 def _require_different(coded: np.ndarray, segments: int) -> None:
     different = len(np.unique(coded.round(6), axis=0))
-    if different < segments:
-        raise ConfigError(
-            f"model.segments = {segments}, but the training customers show only {different} different behaviours. "
-            f"Ask for {max(different, 2)} or fewer, or bring more different customers."
-        )
+    if different >= segments:
+        return
+    way_out = f"Ask for {different} or fewer, or bring" if different > 1 else "There is nothing to tell apart; bring"
+    raise ConfigError(
+        f"model.segments = {segments}, but the training customers show only {different} different "
+        f"{'behaviour' if different == 1 else 'behaviours'}. {way_out} more different customers."
+    )
 
 
 def _centres(coded: np.ndarray, segments: int) -> np.ndarray:
     """Begin with equal shares by foreseen spend, and take a few steps of k-means."""
     order = np.argsort(coded[:, 0], kind="stable")
     start = np.stack([coded[share].mean(axis=0) for share in np.array_split(order, segments)])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # sharing out so little takes longer
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(segments, init=start, n_init=1, max_iter=STEPS).fit(coded).cluster_centers_
     return np.asarray(found[np.argsort(found[:, 0], kind="stable")])

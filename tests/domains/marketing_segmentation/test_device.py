@@ -220,8 +220,8 @@ def test_a_day_counts_whole_and_a_moment_to_the_second(segmenter: Segmenter, at:
 def test_what_is_no_time_is_refused(segmenter: Segmenter, at: Any) -> None:
     with pytest.raises(ConfigError, match="^Not a time: .* Expected a day such as 2011-12-09"):
         segmenter.segment(ORDERS, at)
-    with pytest.raises(ContractError, match="^An order line "):
-        Customer([line(timestamp=at)])
+    with pytest.raises(ContractError, match="^Line 2: An order line "):
+        Customer([line(), line(timestamp=at)])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ CONFIG = override(
         "training": {"epochs": 2},
     },
 )
+SHORT = override(CONFIG, {"model": {"width": 4, "members": 1}, "training": {"epochs": 1}})
 REQUIRED = ("orders", "spend", "recency_days", "age_days")
 
 
@@ -228,7 +229,7 @@ def test_a_number_that_was_asked_for_is_told_as_chosen(fitted: Fitted) -> None:
 
 def test_a_number_that_was_chosen_is_built_and_told(shop: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "choose_segments", lambda *_, **__: Choice(3, ("3 segments, of several",)))
-    left_open = override(CONFIG, {"model": {"segments": None}, "training": {"epochs": 1}})
+    left_open = override(SHORT, {"model": {"segments": None}})
     found = fit_model(shop, left_open, seed=0, report=lambda line: None)
     assert found.notes == ("3 segments, of several",) and override(left_open, found.chosen).model.segments == 3
     answered = predictor(found.model)(shop.test.inputs)[SEGMENTS]
@@ -243,7 +244,7 @@ def test_a_shop_where_nobody_spends_expects_no_spend(shop: Prepared, column: sli
         return replace(part, target=target)
 
     poor = replace(shop, train=without(shop.train), validation=without(shop.validation))
-    found = fit_model(poor, override(CONFIG, {"training": {"epochs": 1}}), seed=0, report=lambda line: None)
+    found = fit_model(poor, SHORT, seed=0, report=lambda line: None)
     outputs = predictor(found.model)(shop.test.inputs)
     hold_in_range(outputs, len(shop.test))
     assert outputs[SPEND].max() < 1e-3
@@ -253,7 +254,7 @@ def test_a_shop_where_nobody_spends_expects_no_spend(shop: Prepared, column: sli
 
 def test_it_is_fitted_where_every_future_is_known(shop: Prepared, labelled: Examples) -> None:
     table = replace(shop, train=labelled)
-    found = fit_model(table, override(CONFIG, {"training": {"epochs": 1}}), seed=0, report=lambda line: None)
+    found = fit_model(table, SHORT, seed=0, report=lambda line: None)
     hold_in_range(predictor(found.model)(shop.test.inputs), len(shop.test))
 
 

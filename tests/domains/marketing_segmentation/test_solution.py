@@ -110,7 +110,8 @@ def test_a_run_ships_a_file_that_segments(outcome: Outcome) -> None:
 
 def test_the_file_verifies_and_carries_nobody(outcome: Outcome) -> None:
     model = load_model(outcome.folder / FILE)
-    assert verify(outcome.folder / FILE).passed and model.card.decision is None
+    assert verify(outcome.folder / FILE).passed and model.card.decision is not None
+    assert (model.card.decision.output, model.card.decision.threshold) == ("segments", None)
     np.testing.assert_array_equal(model.golden.inputs["behaviour"], made_up(Segmenter(outcome.folder / FILE).plan))
 
 

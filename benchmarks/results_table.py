@@ -132,7 +132,7 @@ def _traffic(results: Mapping[str, Any]) -> list[str]:
 def _segments(results: Mapping[str, Any]) -> list[str]:
     """Lay out figures, what they are to the best rivals, the easier split, synthetic kinds, speed, size."""
     easier, found, ratios = results["easier_split"], results["recovery"], results["ratios"]
-    told = ", ".join(f"{name} {row['spend_explained']['value']:.3f}" for name, row in easier.items())
+    told = ", ".join(f"{name} {value:.3f}" for name, value in easier.items())
     return [
         _ahead(results["table"]),
         _figures(results["table"], {}),

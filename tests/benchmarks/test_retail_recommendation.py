@@ -85,7 +85,7 @@ def test_rivals_are_fitted_once_and_every_seed_is_run(
         return f"run {seed}"
 
     monkeypatch.setattr(benchmark, "run", run)
-    monkeypatch.setattr(benchmark, "statistics", lambda domain, runs, *_, metrics: metrics)
+    monkeypatch.setattr(benchmark, "statistics", lambda runs, *, metrics: metrics)
     runs, made = benchmark.over_seeds(shop, CONFIG, None, 3)
     assert runs == ["run 0", "run 1", "run 2"] and made == benchmark.METRICS
     assert [seed for _, seed in asked] == [0, 1, 2] and len({id(domain.rivals) for domain, _ in asked}) == 1

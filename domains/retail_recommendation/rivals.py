@@ -58,11 +58,25 @@ def rivals(prepared: Prepared, config: RetailConfig, /, *, seed: int, report: Pr
     }
     judge.score("popularity", scores["popularity"])
     if num_items <= MAX_EASE_ITEMS:
-        scores["ease"] = ease(had, strength=_tuned_strength(had, judge, seed))
-        judge.score("EASE", scores["ease"])
+        scores |= _tuned_ease(had, judge, seed)
     else:
         report(f"EASE is left out: it inverts a matrix of all {num_items:,} items; up to {MAX_EASE_ITEMS:,} are taken")
     return {name: _predictor(score, num_items) for name, score in scores.items()}
+
+
+def _tuned_ease(had: csr_array, judge: _Judge, seed: int) -> dict[str, Score]:
+    """Return the model with the best penalty, or the next heavier one that can be inverted; nothing if none can."""
+    chosen = _tuned_strength(had, judge, seed)
+    for strength in (each for each in STRENGTHS if each >= chosen):
+        try:
+            score = ease(had, strength=strength)
+        except RunError as error:
+            judge.report(str(error))
+            continue
+        judge.score("EASE", score)
+        return {"ease": score}
+    judge.report("EASE is left out: no penalty makes its matrix invertible in float32")
+    return {}
 
 
 def _predictor(score: Score, num_items: int) -> Predictor:
@@ -272,7 +286,7 @@ def ease(had: csr_array, *, strength: float) -> Score:
         strength: of the ridge penalty, λ > 0.
 
     Raises:
-        RunError: float32 is too coarse for so weak a penalty.
+        RunError: float32 is too coarse for so weak a penalty: a heavier one may do.
 
     Source: Steck 2019, WWW ("Embarrassingly Shallow Autoencoders for Sparse Data").
     """
@@ -302,7 +316,7 @@ def _inverse_gram(had: csr_array, strength: float) -> np.ndarray:
     gram[np.arange(width), np.arange(width)] += np.float32(strength)
     factor, failed = spotrf(gram, lower=1, clean=0, overwrite_a=1)
     if failed:
-        raise RunError(f"EASE cannot invert its matrix with strength {strength:g}; raise rivals.STRENGTHS.")
+        raise RunError(f"EASE cannot invert its matrix with strength {strength:g}: too weak for float32")
     inverse, _ = spotri(factor, lower=1, overwrite_c=1)
     for start in range(0, width, step):  # it fills one triangle
         block = slice(start, start + step)
@@ -315,13 +329,15 @@ def _inverse_gram(had: csr_array, strength: float) -> np.ndarray:
 def _tuned_strength(had: csr_array, judge: _Judge, seed: int) -> float:
     """Choose λ on validation, among at most ``MAX_STRENGTH_ITEMS`` items, drawn at random where there are more."""
     had, judge = _fewer_items(had, judge, seed)
-    figures = {
-        strength: judge.score(
-            f"EASE among {judge.num_items:,} items, strength {strength:g}", ease(had, strength=strength)
-        )
-        for strength in STRENGTHS
-    }
-    return max(figures, key=lambda strength: figures[strength])
+    figures: dict[float, float] = {}
+    for strength in STRENGTHS:
+        try:
+            score = ease(had, strength=strength)
+        except RunError as error:
+            judge.report(str(error))
+            continue
+        figures[strength] = judge.score(f"EASE among {judge.num_items:,} items, strength {strength:g}", score)
+    return max(figures, key=lambda strength: figures[strength], default=STRENGTHS[0])
 
 
 def _fewer_items(had: csr_array, judge: _Judge, seed: int) -> tuple[csr_array, _Judge]:

@@ -16,6 +16,7 @@ from edgekit.domains.retail_recommendation.evaluate import NOTHING_LEFT, evaluat
 from edgekit.domains.retail_recommendation.features import Plan
 from edgekit.domains.retail_recommendation.rivals import ease, latest, neighbours, purchases, recommend, rivals
 from edgekit.shared.domain import Examples, Predictor, Prepared
+from edgekit.shared.errors import RunError
 
 CONFIG = RetailConfig()
 NAMES = ["popularity", "recent_popularity", "item_knn", "ease"]
@@ -351,3 +352,26 @@ def test_padding_is_never_recommended() -> None:
     asked = {"history": np.array([[1, 2]], np.int32), "exclude": np.array([[3, 4]], np.int32)}
     found = recommend(lambda history: np.arange(9, 0, -1, dtype=np.float32)[None], asked, 8, top=3)
     assert found["items"].tolist() == [[5, 6, 7]]
+
+
+def weak(monkeypatch: pytest.MonkeyPatch, below: float) -> None:
+    """Let penalties below a strength fail, as in a shop whose matrix float32 cannot invert."""
+
+    def failing(had: csr_array, *, strength: float) -> module.Score:
+        if strength < below:
+            raise RunError(f"EASE cannot invert its matrix with strength {strength:g}: too weak for float32")
+        return ease(had, strength=strength)
+
+    monkeypatch.setattr(module, "ease", failing)
+
+
+@pytest.mark.parametrize(("below", "left"), [(100.0, True), (1e9, False)])
+def test_penalties_that_are_too_weak_are_told_and_end_no_run(
+    monkeypatch: pytest.MonkeyPatch, below: float, left: bool
+) -> None:
+    weak(monkeypatch, below)
+    lines: list[str] = []
+    found = rivals(checkerboard(), RetailConfig(), seed=0, report=lines.append)
+    assert ("ease" in found) == left
+    assert sum("too weak for float32" in line for line in lines) >= 2
+    assert any("no penalty makes" in line for line in lines) == (not left)

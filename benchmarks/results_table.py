@@ -19,7 +19,8 @@ TITLES = {
     "specificity": "specificity", "coverage": "conformal coverage", "calibration_error": "calibration error",
     "rmse@15": "RMSE to 15 min", "rmse@30": "to 30", "rmse@45": "to 45", "rmse@60": "to 60", "mae": "MAE",
     "coverage@90": "coverage of the band",
-    "spend_explained": "spend explained", "orders_explained": "orders explained", "stability_ari": "stability (ARI)",
+    "spend_explained": "spend explained", "orders_explained": "orders explained",
+    "lines_explained": "order lines explained", "stability_ari": "stability (ARI)",
     "orders_deviance": "deviance of orders", "orders_aggregate_error": "error of all orders",
     "spend_aggregate_error": "error of all spend", "return_auc": "AUC of coming back",
     "hr@10": "HR@10", "ndcg@10": "NDCG@10", "mrr": "MRR",
@@ -137,11 +138,12 @@ def _segments(results: Mapping[str, Any]) -> list[str]:
         _ahead(results["table"]),
         _figures(results["table"], {}),
         _verdict(results["verdict"]),
-        f"With {results['segments']} segments, the `.tflite` explains {ratios['spend_explained_vs_best_rival']:.2f} "
+        f"With {' / '.join(map(str, results['segments']))} segments (by seed), the `.tflite` explains "
+        f"{ratios['spend_explained_vs_best_rival']:.2f} "
         "times the spend that the best rival's segments do, at "
         f"{ratios['stability_ari_vs_best_rival']:.2f} times the stability of the most stable one; the deviance of its "
         f"orders is {ratios['orders_deviance_vs_best_rival']:.3f} times the best rival's.",
-        f"The easier split, other customers of the same period, which flatters: spend explained {told}.",
+        f"On the easier split, by customer within the test period (segments before export): spend explained {told}.",
         f"Synthetic customers: adjusted Rand index with the true kinds {found['edgekit']:.2f}, k-means on recency, "
         f"frequency and spend {found['kmeans_rfm']:.2f}.",
         _ratios(ratios),

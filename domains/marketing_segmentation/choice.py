@@ -12,10 +12,12 @@ from ...shared.errors import ConfigError
 from .config import MarketingConfig
 from .evaluate import explained
 from .features import BEHAVIOUR
-from .segmentation import fit_segmentation
+from .segmentation import fit_segmentation, parts
 from .stability import adjusted_rand, resampled
 
 REFITS = 6
+FIRST_DRAW = 10**15
+"""Draws that no report on stability uses again."""
 STEADY = 0.8
 """Mean adjusted Rand index of refits from which segments count as stable."""
 AS_USEFUL = 0.01
@@ -32,6 +34,8 @@ class Choice:
 
 def choose_segments(prepared: Prepared, config: MarketingConfig, *, report: Progress) -> Choice:
     """Compare the candidates: usefulness on the validation customers, stability over refits on the training customers.
+
+    Segments are compared before ``refine``, which hardly moves them.
 
     Among the stable ones (of all, where none is), the fewest segments that explain as much future spend as the most
     useful number do, within ``AS_USEFUL``.
@@ -56,15 +60,16 @@ def choose_segments(prepared: Prepared, config: MarketingConfig, *, report: Prog
 
 def _compared(prepared: Prepared, config: MarketingConfig, report: Progress) -> Iterator[tuple[int, float, float]]:
     """Yield number of segments, share of log spend explained on validation, and stability."""
-    draws = [resampled(prepared.train, seed) for seed in range(1, REFITS + 1)]
+    draws = [resampled(prepared.train, FIRST_DRAW + number) for number in range(REFITS)]
+    known = np.isfinite(prepared.validation.target[:, 0])
+    validation = prepared.validation.take(known)
     for number in config.model.candidates:
         try:
             fitted = fit_segmentation(prepared.train, segments=number, code=config.model.code)
-            kept = _stability(fitted.labels(prepared.test.inputs[BEHAVIOUR]), draws, prepared, number, config)
+            kept = _stability(fitted.labels(parts(prepared.train)[1]), draws, prepared, number, config)
         except ConfigError as error:
             report(f"{number} segments: {error}")
             continue
-        validation = prepared.validation
         value = np.log1p(validation.target[:, 1].astype(np.float64))
         useful = explained(fitted.labels(validation.inputs[BEHAVIOUR]), value, validation.context["unit"])(None)
         useful = 0.0 if np.isnan(useful) else useful  # all spend alike: there is nothing to explain
@@ -75,6 +80,6 @@ def _compared(prepared: Prepared, config: MarketingConfig, report: Progress) -> 
 def _stability(
     base: np.ndarray, draws: list[Examples], prepared: Prepared, number: int, config: MarketingConfig
 ) -> float:
-    current = prepared.test.inputs[BEHAVIOUR]  # the behaviour alone: what follows is not looked at
+    current = parts(prepared.train)[1]
     refits = [fit_segmentation(draw, segments=number, code=config.model.code).labels(current) for draw in draws]
     return float(np.mean([adjusted_rand(base, labels) for labels in refits]))

@@ -103,6 +103,7 @@ def _rows(table: Table) -> _Rows:
     order = _known(table, "order", left)[1]
     time, quantity, amount = table.columns["timestamp"][left], quantity[left], amount[left]
     once = _first_of_each(customer, order, item, time, quantity, amount)
+    once |= (order < 0) | (item < 0)  # without order and item, equal lines may be two purchases
     if not once.all():
         notes.append(f"{(~once).sum():,} of {len(once):,} {COPIES}, and are kept once")
     customer, item, order = customer[once], item[once], order[once]

@@ -51,7 +51,7 @@ def rfm_quintiles(behaviour: np.ndarray, segments: int, seed: int) -> Assign:
 
 def k_means(behaviour: np.ndarray, segments: int, seed: int) -> Assign:
     """Cluster standardised logarithms by k-means, the best of ``STARTS`` runs."""
-    scale = _scale(behaviour)
+    scale = standardised(behaviour)
     model = KMeans(segments, n_init=STARTS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different customers than segments: some stay empty
@@ -61,7 +61,7 @@ def k_means(behaviour: np.ndarray, segments: int, seed: int) -> Assign:
 
 def mixture(behaviour: np.ndarray, segments: int, seed: int, *, covariance: str) -> Assign:
     """Cluster standardised logarithms by a Gaussian mixture, the best of ``MIXTURE_STARTS`` runs."""
-    scale = _scale(behaviour)
+    scale = standardised(behaviour)
     model = GaussianMixture(
         segments,
         covariance_type=covariance,
@@ -128,7 +128,8 @@ class _Scale:
         return np.asarray((np.where(np.isnan(values), self.median, values) - self.mean) / self.deviation)
 
 
-def _scale(behaviour: np.ndarray) -> _Scale:
+def standardised(behaviour: np.ndarray) -> _Scale:
+    """Return the scaling to standardised logarithms that is learnt from float32 (customer, name) behaviour."""
     values = _log(behaviour)
     values[:, np.isnan(values).all(axis=0)] = 0
     median = np.nanmedian(values, axis=0)

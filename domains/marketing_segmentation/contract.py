@@ -80,7 +80,7 @@ CONTRACT = Contract(
         Column(
             name="category",
             kind="category",
-            meaning="what kind of item; not used yet",
+            meaning="what kind of item; not used",
             missing="own value",
             example="Gifts",
         ),

@@ -10,14 +10,11 @@ import numpy as np
 from ...shared.domain import Examples, Prepared
 from ...shared.errors import ConfigError, ContractError
 from ...shared.splits import BY_TIME, Splits
+from .cleaning import LEAST_CUSTOMERS
 from .config import DataSettings, MarketingConfig
 from .customers import CustomerTable
-from .features import BEHAVIOUR, SECONDS_A_DAY, Plan, baskets, behaviour
+from .features import BEHAVIOUR, SECONDS_A_DAY, YEAR, Plan, baskets, behaviour
 from .orders import Orders
-
-LEAST_CUSTOMERS = 50
-"""Fewer in a part tell nothing about segments."""
-TWO_YEARS = 730
 
 
 def split(data: Orders | CustomerTable, config: MarketingConfig, *, seed: int) -> Splits:
@@ -126,10 +123,10 @@ def prepare(data: Orders | CustomerTable, splits: Splits, config: MarketingConfi
 
     Returns:
         Inputs ``behaviour`` float32 (example, name) as in ``features.NAMES``; target float32 (example, 2), orders and
-        spend in the horizon, NaN where it is not known in training; context ``unit`` (customer), ``cut`` (seconds),
+        spend in the horizon, NaN where it is not known before test; context ``unit`` (customer), ``cut`` (seconds),
         ``horizon_days`` and ``lines`` (order lines in the horizon, which no network is trained on). Train holds the
-        training customers at the earlier days and, without a target, at the calibration date; validation the others at
-        the earlier days; test all customers at the calibration date.
+        training customers at the earlier days and, without a target, at the calibration date; validation likewise the
+        others; test all customers at the calibration date.
 
     Raises:
         ContractError: a part holds too few customers.
@@ -142,11 +139,10 @@ def prepare(data: Orders | CustomerTable, splits: Splits, config: MarketingConfi
     apart[data.customer[splits.validation]] = True
     asked = [_asked(data, cut, plan) for cut in earlier]
     test = _asked(data, at, plan)
-    unlabelled = test.take(~apart[test.context["unit"]])
-    unknown = unlabelled.context | {"lines": np.full(len(unlabelled), np.nan)}
-    unlabelled = Examples(unlabelled.inputs, np.full_like(unlabelled.target, np.nan), unknown)
-    train = _joined([*(one.take(~apart[one.context["unit"]]) for one in asked), unlabelled])
-    validation = _joined([one.take(apart[one.context["unit"]]) for one in asked])
+    everything = [*asked, _without_target(test)]
+    train, validation = (
+        _joined([one.take(apart[one.context["unit"]] == kept) for one in everything]) for kept in (False, True)
+    )
     _require_enough(data.source, {"train": train, "validation": validation, "test": test})
     return Prepared(plan, train, validation, test, tuple(_limits(data, at, earlier, config.data)))
 
@@ -167,6 +163,11 @@ def _asked(data: Orders, at: int, plan: Plan) -> Examples:
         "lines": lines,
     }
     return Examples({BEHAVIOUR: known}, np.stack([orders, spend], axis=1).astype(np.float32), context)
+
+
+def _without_target(test: Examples) -> Examples:
+    unknown = test.context | {"lines": np.full(len(test), np.nan)}
+    return Examples(test.inputs, np.full_like(test.target, np.nan), unknown)
 
 
 def _joined(parts: Sequence[Examples]) -> Examples:
@@ -208,15 +209,20 @@ def _require_enough(source: str, parts: dict[str, Examples]) -> None:
             f"{source}: no customer of validation orders and pays within the horizon, so that nothing can be "
             "learnt about what follows. Lengthen data.horizon_days, or bring a longer log."
         )
+    if not parts["test"].target.sum(axis=0).all():
+        raise ContractError(
+            f"{source}: no customer who was known by the calibration date orders and pays within the horizon after it. "
+            "Were customers given new identifiers then? Take an earlier data.calibration, or mend the identifiers."
+        )
 
 
 def _limits(data: Orders, at: int, earlier: Sequence[int], settings: DataSettings) -> list[str]:
-    days = (at - int(data.time.min())) / SECONDS_A_DAY
     notes = [f"training asks at {len(earlier)} days, from {_day(earlier[0])} to {_day(earlier[-1])}"]
-    if days < TWO_YEARS:
+    horizon, year = settings.horizon_days * SECONDS_A_DAY, YEAR * SECONDS_A_DAY
+    if not any(cut < at + horizon - year and cut + horizon > at - year for cut in earlier):
         notes.append(
-            f"the log up to the calibration date holds {days:.0f} days: no season has been seen twice, so that "
-            f"expectations for {_day(at + SECONDS_A_DAY)} to {_day(at + settings.horizon_days * SECONDS_A_DAY)} repeat "
-            "the level of the days learnt from; before a yearly peak they are too low, after it too high"
+            f"no horizon of training lies at the time of year from {_day(at + SECONDS_A_DAY)} to {_day(at + horizon)}: "
+            "expectations repeat the level of the days learnt from; before a yearly peak they are too low, after it "
+            "too high"
         )
     return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ WINDOWS = (30, 90, 180)
 HALF_LIVES = (15, 45, 120)
 LAST = 5
 """How many of the last orders are told one by one."""
+DAYS_A_WEEK = 7
 SMALLEST_ORDER = 0.005
 """An order of which less money is left after returns is no order."""
 YEAR = 365
@@ -246,3 +247,19 @@ def _rates(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "spend_a_year": columns["spend"] / years,
         "items_an_order": columns["items"] / columns["orders"],
     }
+
+
+def histories(known: np.ndarray, names: Sequence[str] = NAMES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what purchase models look at, float64 (customer,): repeat orders, and weeks from the first order to the
+    last and until now.
+
+    Args:
+        known: float (customer, name) behaviour.
+        names: its columns.
+    """
+    orders, recency, age = (
+        known[:, names.index(name)].astype(np.float64) for name in ("orders", "recency_days", "age_days")
+    )
+    repeats = np.maximum(orders - 1, 0)
+    between = np.where(repeats > 0, np.clip(age - recency, 0, age), 0)
+    return repeats, between / DAYS_A_WEEK, age / DAYS_A_WEEK

@@ -20,6 +20,8 @@ from . import profiles
 from .config import MarketingConfig
 from .features import BEHAVIOUR, SECONDS_A_DAY, Plan
 from .profiles import Profile, Trait
+from .segmentation import OUTLOOK
+from .separation import separation
 
 ORDERS, SPEND, BACK = "orders", "spend", "comes back"
 _SHORT = {ORDERS: "orders", SPEND: "spend", BACK: "back"}
@@ -70,7 +72,7 @@ def illustrate(
     *,
     predict: Predictor,
 ) -> tuple[Section, ...]:
-    """Return profiles, map, migration, calibration and season; the first of ``outputs`` is the one that counts."""
+    """Return profiles, map, migration, calibration, season and separation; the first of ``outputs`` counts."""
     view = _view(outputs, prepared, predict)
     return (
         _overview(view),
@@ -79,6 +81,7 @@ def illustrate(
         _migration(view, prepared, predict),
         _calibration(view),
         _season(view, prepared),
+        separation(outputs, prepared.test),
     )
 
 
@@ -115,7 +118,7 @@ def _overview(view: _View) -> Section:
     )
     table = Table(columns, rows, caption, None, ("", "", "percent", "", "", "percent", "percent", "percent"))
     note = (
-        "Names come from customers that nothing was learnt from and compare with all other customers; "
+        "Names come from customers who were kept apart from the fit and compare with all other customers; "
         "the rule is in the profiles below."
     )
     return Section("Segments", (table,), note, brief=True)
@@ -141,10 +144,11 @@ def _map(view: _View) -> Section:
     if code is None or code.shape[1] < 2 or not len(code):
         return Section("Segment map", (Text(f"{view.name} has no code to draw customers by."),))
     drawn = min(len(code), plots_segments.MOST_POINTS)
-    axes_names = ("code, first number", "code, second number")
+    shown = code[:, [0, min(OUTLOOK, code.shape[1] - 1)]]  # the others of the outlook say nearly the same
+    axes_names = ("code: foreseen spend", "code: what behaviour is like")
     figure = Figure(
-        plots_segments.segment_map(code[:, :2], view.segment, view.names, axes_names=axes_names),
-        f"{drawn:,} of {len(code):,} customers of test by the first two of {code.shape[1]} numbers of their code. "
+        plots_segments.segment_map(shown, view.segment, view.names, axes_names=axes_names),
+        f"{drawn:,} of {len(code):,} customers of test by two of {code.shape[1]} numbers of their code. "
         "Segments that overlap here may still differ in the others.",
         f"A dot for each customer, coloured by segment, and at each segment's middle its number: {_middles(view)}.",
     )
@@ -152,7 +156,8 @@ def _map(view: _View) -> Section:
 
 
 def _middles(view: _View) -> str:
-    places = view.answers["code"][:, :2]
+    code = view.answers["code"]
+    places = code[:, [0, min(OUTLOOK, code.shape[1] - 1)]]
     found = [(code, np.median(places[view.segment == code], axis=0)) for code in np.unique(view.segment).tolist()]
     return "; ".join(f"{code + 1} at {x:.2f}, {y:.2f}" for code, (x, y) in found)
 

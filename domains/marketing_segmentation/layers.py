@@ -11,14 +11,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from .features import SMALLEST_ORDER
+from .features import DAYS_A_WEEK, SMALLEST_ORDER
 from .standards import BENDS, WIDTH, Standards
 
 HIGHEST_LOG_RATE = 6.0
 """Of orders in the horizon; e⁶ is 403."""
 HIGHEST_LOG_SPEND = 25.0
 LEAST_CHANCE = 1e-4
-DAYS_A_WEEK = 7.0
 PARTS = tuple(part.name for part in fields(Standards))
 
 

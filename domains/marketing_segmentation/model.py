@@ -20,7 +20,7 @@ from ...shared.training import Fitted, fit, predictor, seed_everything
 from . import bgnbd
 from .choice import choose_segments
 from .config import MarketingConfig, ModelSettings
-from .features import BEHAVIOUR, CODE, COMES_BACK, ORDERS, SEGMENTS, SPEND, Plan
+from .features import BEHAVIOUR, CODE, COMES_BACK, DAYS_A_WEEK, ORDERS, SEGMENTS, SPEND, Plan, histories
 from .layers import Expectation, Membership, Purchases, Standardized
 from .refine import refine
 from .segmentation import Segmentation, fit_segmentation, parts
@@ -43,7 +43,9 @@ def build_model(plan: Plan, settings: ModelSettings, *, segments: int) -> keras.
     scaled = Standardized(name="standardized")(given)
     code = layers.Dense(settings.code, name=CODE)(scaled)
     seen = layers.Concatenate()([scaled, code])
-    purchases = Purchases([plan.names.index(name) for name in HISTORY], plan.horizon_days / 7, name="purchases")(given)
+    purchases = Purchases(
+        [plan.names.index(name) for name in HISTORY], plan.horizon_days / DAYS_A_WEEK, name="purchases"
+    )(given)
     corrections = [_correction(seen, settings, number) for number in range(settings.members)]
     members = ops.stack([purchases + correction for correction in corrections], axis=1)
     members = layers.Activation("linear", name=MEMBERS)(members)
@@ -110,10 +112,7 @@ def set_segmentation(model: keras.Model, fitted: Segmentation) -> None:
 
 def _set_purchases(model: keras.Model, current: np.ndarray, plan: Plan) -> None:
     """Fit the purchase model to the customers as they stand at the calibration date, without what follows."""
-    orders, _, recency, age = (current[:, plan.names.index(name)].astype(np.float64) for name in HISTORY)
-    repeats = np.maximum(orders - 1, 0)
-    between = np.where(repeats > 0, np.clip(age - recency, 0, age), 0)
-    found = bgnbd.fit(repeats, between / 7, age / 7)
+    found = bgnbd.fit(*histories(current, plan.names))
     model.get_layer("purchases").set(found.r, found.alpha, found.a, found.b)
 
 
@@ -145,8 +144,8 @@ def _optimizer(config: MarketingConfig, rows: int) -> keras.optimizers.Optimizer
 def _validation_score(
     trained: keras.Model, validation: Examples, loss: Callable[[Any, Any], Any]
 ) -> Callable[[], float]:
-    predict = predictor(trained)
-    return lambda: -float(loss(validation.target, predict(validation.inputs)[MEMBERS]))
+    predict, known = predictor(trained), validation.take(np.isfinite(validation.target[:, 0]))
+    return lambda: -float(loss(known.target, predict(known.inputs)[MEMBERS]))
 
 
 def _set_levels(model: keras.Model, trained: keras.Model, labelled: Examples) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...shared.domain import Arrays, Examples
 from ...shared.errors import ContractError
-from .features import BEHAVIOUR, NAMES, Plan
+from .features import BEHAVIOUR, NAMES, SEGMENTS, Plan
 
 LEAST_EFFECT = 0.33
 """Cliff's delta from which an effect is no longer small (Romano et al. 2006)."""
@@ -170,18 +170,16 @@ def segment_names(outputs: Arrays, validation: Examples, plan: Plan) -> tuple[st
 
 
 def on_validation(outputs: Arrays, validation: Examples, plan: Plan) -> tuple[Profile, ...]:
-    """Return the profiles that name the segments: each customer once, at the latest day whose future is known.
+    """Return the profiles that name the segments: of customers who were kept apart from the fit, at every day asked.
 
     Args:
         outputs: what a network answers to ``validation``; ``segments`` is float32 (example, segment).
-        validation: customers that nothing was learnt from.
+        validation: examples of those customers; what followed the latest day is not known.
         plan: names the columns of the behaviour.
     """
-    cut = validation.context.get("cut")
-    rows = cut == cut.max() if cut is not None and len(cut) else np.ones(len(validation), dtype=bool)
-    probability = outputs["segments"][rows]
-    behaviour, target = validation.inputs[BEHAVIOUR][rows], validation.target[rows]
-    return profile(probability.argmax(axis=1), behaviour, target, probability.shape[1], columns=plan.names)
+    probability, units = outputs[SEGMENTS], validation.context.get("unit")
+    segment, behaviour = probability.argmax(axis=1), validation.inputs[BEHAVIOUR]
+    return profile(segment, behaviour, validation.target, probability.shape[1], columns=plan.names, units=units)
 
 
 def profile(
@@ -191,6 +189,7 @@ def profile(
     segments: int,
     *,
     columns: Sequence[str] = NAMES,
+    units: np.ndarray | None = None,
 ) -> tuple[Profile, ...]:
     """Describe every segment by its own customers, in order of the codes; an empty one has size 0.
 
@@ -203,6 +202,7 @@ def profile(
         target: float (customer, 2) orders and spend of the period that followed, NaN where unknown.
         segments: how many there are.
         columns: names of the columns of ``behaviour``.
+        units: (customer,) who it is, where some are there several times: their rows count as one for the errors.
 
     Raises:
         ContractError: the arrays do not belong together, or a code is out of range.
@@ -213,7 +213,7 @@ def profile(
     _check(segment, behaviour, target, segments)
     size = np.bincount(segment, minlength=segments)
     known = figures(behaviour, columns) | {FOLLOWED: target[:, 1].astype(np.float64)}
-    measures = _measures(segment, known, segments)
+    measures = _measures(segment, known, segments, np.arange(len(segment)) if units is None else units)
     orders, spend = (_means(segment, target[:, side], segments) for side in (0, 1))
     total = np.bincount(segment, np.nan_to_num(target[:, 1].astype(np.float64)), segments)
     part = total / total.sum() if total.sum() > 0 else np.full(segments, np.nan)
@@ -267,9 +267,8 @@ def figures(behaviour: np.ndarray, columns: Sequence[str]) -> dict[str, np.ndarr
     return {sign.feature: made[sign.feature] for sign in SIGNS if sign.feature != FOLLOWED}
 
 
-def cliffs_delta(values: np.ndarray, segment: np.ndarray, segments: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 (segment,) Cliff's delta of each segment against all others, and its standard error if there is
-    no difference; NaN and infinity where one side is empty.
+def cliffs_delta(values: np.ndarray, segment: np.ndarray, segments: int) -> np.ndarray:
+    """Return float64 (segment,) Cliff's delta of each segment against all others; NaN where one side is empty.
 
     Args:
         values: finite (customer,).
@@ -281,19 +280,28 @@ def cliffs_delta(values: np.ndarray, segment: np.ndarray, segments: int) -> tupl
     inside = np.bincount(segment, minlength=segments).astype(np.float64)
     pairs = inside * (inside.sum() - inside)
     above = np.bincount(segment, rank, segments) - inside * (inside + 1) / 2
-    some = pairs > 0
-    pairs = np.where(some, pairs, 1)
-    effect = np.where(some, 2 * above / pairs - 1, np.nan)
-    return effect, np.where(some, np.sqrt((inside.sum() + 1) / (3 * pairs)), np.inf)
+    return np.where(pairs > 0, 2 * above / np.where(pairs > 0, pairs, 1) - 1, np.nan)
 
 
-def _measures(segment: np.ndarray, known: dict[str, np.ndarray], segments: int) -> list[tuple[Trait, ...]]:
+def _standard_error(segment: np.ndarray, units: np.ndarray, segments: int) -> np.ndarray:
+    """Return float64 (segment,) the error of Cliff's delta if there is no difference, each customer counted once in a
+    segment; infinity where one side is empty.
+    """
+    inside = np.bincount(np.unique(np.stack([segment, units]), axis=1)[0], minlength=segments).astype(np.float64)
+    pairs = inside * (inside.sum() - inside)
+    return np.where(pairs > 0, np.sqrt((inside.sum() + 1) / (3 * np.where(pairs > 0, pairs, 1))), np.inf)
+
+
+def _measures(
+    segment: np.ndarray, known: dict[str, np.ndarray], segments: int, units: np.ndarray
+) -> list[tuple[Trait, ...]]:
     made: list[list[Trait]] = [[] for _ in range(segments)]
     size = np.bincount(segment, minlength=segments)
     for sign in SIGNS:
         there = np.isfinite(known[sign.feature])
         values, of = known[sign.feature][there], segment[there]
-        effect, error = cliffs_delta(values, of, segments)
+        effect = cliffs_delta(values, of, segments)
+        error = _standard_error(of, units[there], segments)
         holds = np.abs(effect) >= np.maximum(LEAST_EFFECT, SURE * error)
         holds &= 2 * np.bincount(of, minlength=segments) >= size
         for code in np.flatnonzero(np.isfinite(effect)).tolist():

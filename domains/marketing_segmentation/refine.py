@@ -13,7 +13,7 @@ import tensorflow as tf
 from ...shared.domain import Examples
 from .features import BEHAVIOUR
 from .layers import Membership
-from .segmentation import OUTLOOK, RIDGE, Segmentation, parts, targets
+from .segmentation import LEAST_VARIANCE, OUTLOOK, RIDGE, Segmentation, distances, parts, targets
 
 STEPS = 100
 TARGETS_EVERY = 25
@@ -64,7 +64,9 @@ def refine(fitted: Segmentation, train: Examples, *, assignment: str) -> Segment
         return regression / 2 + LIKENESS * repeated + SHARPNESS * divergence
 
     _descend(loss, [kernel, bias, back, membership.centres.value], lambda: membership(tf.matmul(now, kernel) + bias))
-    return _ordered(replace(fitted, kernel=kernel.numpy(), bias=bias.numpy(), centres=membership.centres.numpy()))
+    return _settled(
+        now.numpy(), replace(fitted, kernel=kernel.numpy(), bias=bias.numpy(), centres=membership.centres.numpy())
+    )
 
 
 def _descend(loss: Callable[[Any], Any], weights: list[Any], memberships: Callable[[], Any]) -> None:
@@ -89,6 +91,10 @@ def _sharpened(membership: np.ndarray) -> np.ndarray:
     return np.asarray(strong / strong.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def _ordered(fitted: Segmentation) -> Segmentation:
-    """Keep the segments in order of foreseen spend."""
-    return replace(fitted, centres=fitted.centres[np.argsort(fitted.centres[:, 0], kind="stable")])
+def _settled(now: np.ndarray, fitted: Segmentation) -> Segmentation:
+    """Keep the segments in order of foreseen spend, and measure anew how far customers are from their centres."""
+    centres = fitted.centres[np.argsort(fitted.centres[:, 0], kind="stable")]
+    nearest = distances(now @ fitted.kernel + fitted.bias, centres).min(axis=1)
+    return replace(
+        fitted, centres=centres, variance=max(float(nearest.mean()) / fitted.kernel.shape[1], LEAST_VARIANCE)
+    )

@@ -16,11 +16,12 @@ from . import bgnbd, gamma_gamma, pareto_nbd
 from .boosting import Boosted, Sample, Setting, boost
 from .clusterings import CLUSTERINGS, cluster
 from .config import MarketingConfig
-from .features import BEHAVIOUR, COMES_BACK, NAMES, ORDERS, SEGMENTS, SMALLEST_ORDER, SPEND
+from .features import BEHAVIOUR, COMES_BACK, DAYS_A_WEEK, NAMES, ORDERS, SEGMENTS, SMALLEST_ORDER, SPEND, histories
 
-DAYS_A_WEEK = 7
 BOOSTING_GRID = (Setting(0.1, 6, 40), Setting(0.05, 6, 20), Setting(0.05, 8, 100), Setting(0.05, 15, 40))
 MAX_TUNING_ROWS = 200_000
+MAX_PURCHASE_ROWS = 20_000
+"""Four parameters need no more customers."""
 
 
 class _PurchaseModel(Protocol):
@@ -38,11 +39,12 @@ def rivals(prepared: Prepared, config: MarketingConfig, *, seed: int, report: Pr
     Returns:
         The clusterings of ``clusterings.CLUSTERINGS``, which answer ``segments`` float32 (customer, segment) of 0 and
         1, and ``bg_nbd``, ``pareto_nbd`` and ``gradient_boosting``, which answer ``orders``, ``spend`` and
-        ``comes_back`` float32 (customer, 1). Boosting is left out where no horizon in the past is known.
+        ``comes_back`` float32 (customer, 1); ``boosting_groups`` are equal shares of customers by boosted spend.
+        Boosting is left out where no horizon in the past is known.
     """
     made = {name: refit(name, prepared.train, config, seed=seed) for name in CLUSTERINGS}
-    made |= _purchase_models(prepared, report)
-    return made | _boosting(prepared, seed, report)
+    made |= _purchase_models(prepared, seed, report)
+    return made | _boosting(prepared, config, seed, report)
 
 
 def refit(name: str, train: Examples, config: MarketingConfig, *, seed: int) -> Predictor:
@@ -58,11 +60,15 @@ def refit(name: str, train: Examples, config: MarketingConfig, *, seed: int) -> 
         ConfigError: there is no such clustering.
         ContractError: there are fewer customers than segments.
     """
-    segments = config.model.segments or max(config.model.candidates)
+    segments = _segments(config)
     choose("clustering", name, CLUSTERINGS)
     assign = cluster(name, current(train).inputs[BEHAVIOUR], segments, seed=seed)
     certain = np.eye(segments, dtype=np.float32)
     return lambda inputs: {SEGMENTS: certain[assign(inputs[BEHAVIOUR])]}
+
+
+def _segments(config: MarketingConfig) -> int:
+    return config.model.segments or max(config.model.candidates)
 
 
 def current(train: Examples) -> Examples:
@@ -79,11 +85,11 @@ def labelled(examples: Examples) -> np.ndarray:
 # === Purchase models ===
 
 
-def _purchase_models(prepared: Prepared, report: Progress) -> dict[str, Predictor]:
-    behaviour = current(prepared.train).inputs[BEHAVIOUR]
-    histories = _histories(behaviour)
+def _purchase_models(prepared: Prepared, seed: int, report: Progress) -> dict[str, Predictor]:
+    behaviour = _thinned(current(prepared.train), seed, MAX_PURCHASE_ROWS).inputs[BEHAVIOUR]
+    told = histories(behaviour)
     worth = gamma_gamma.fit(*_worth(behaviour))
-    models: dict[str, _PurchaseModel] = {"bg_nbd": bgnbd.fit(*histories), "pareto_nbd": pareto_nbd.fit(*histories)}
+    models: dict[str, _PurchaseModel] = {"bg_nbd": bgnbd.fit(*told), "pareto_nbd": pareto_nbd.fit(*told)}
     for name, note in {"gamma_gamma": worth.note, **{name: model.note for name, model in models.items()}}.items():
         if note:
             report(f"{name}: {note}")
@@ -94,20 +100,12 @@ def _purchase_models(prepared: Prepared, report: Progress) -> dict[str, Predicto
 def _outlook(model: _PurchaseModel, worth: gamma_gamma.GammaGamma, horizon: float) -> Predictor:
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         behaviour = inputs[BEHAVIOUR]
-        history = _histories(behaviour)
+        history = histories(behaviour)
         orders = model.expected(*history, horizon)
         spend = orders * worth.expected_value(*_worth(behaviour))
         return _answers(orders, spend, model.comes_back(*history, horizon))
 
     return predict
-
-
-def _histories(behaviour: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return repeat orders, weeks from the first order to the last, and weeks since the first, float64 (customer,)."""
-    orders, recency, age = (_column(behaviour, name) for name in ("orders", "recency_days", "age_days"))
-    repeats = np.maximum(orders - 1, 0)
-    between = np.where(repeats > 0, np.clip(age - recency, 0, age), 0)
-    return repeats, between / DAYS_A_WEEK, age / DAYS_A_WEEK
 
 
 def _worth(behaviour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,13 +126,16 @@ def _answers(orders: np.ndarray, spend: np.ndarray, comes_back: np.ndarray) -> d
 # === Gradient boosting ===
 
 
-def _boosting(prepared: Prepared, seed: int, report: Progress) -> dict[str, Predictor]:
-    """Choose the setting by the Poisson deviance of orders on validation; each target has its own number of trees."""
+def _boosting(prepared: Prepared, config: MarketingConfig, seed: int, report: Progress) -> dict[str, Predictor]:
+    """Choose the setting by the Poisson deviance of orders on validation; each target has its own number of trees.
+
+    Groups of equal size by the boosted spend are a rival to the segments, too.
+    """
     train, validation = (part.take(labelled(part)) for part in (prepared.train, prepared.validation))
     if not len(validation) or len(np.unique(train.target[:, 0] > 0)) < 2:
         report("gradient boosting is left out: it needs past horizons in which some customers came back and some not")
         return {}
-    train = _thinned(train, seed)
+    train = _thinned(train, seed, MAX_TUNING_ROWS)
     orders, setting = _tuned(train, validation, seed, report)
     others = (_samples(train, validation, name) for name in (SPEND, COMES_BACK))
     spend = boost(*next(others), setting, seed=seed)
@@ -142,8 +143,15 @@ def _boosting(prepared: Prepared, seed: int, report: Progress) -> dict[str, Pred
     return {
         "gradient_boosting": lambda inputs: _answers(
             *(model.predict(inputs[BEHAVIOUR]) for model in (orders, spend, comes_back))
-        )
+        ),
+        "boosting_groups": _groups(spend, current(prepared.train), _segments(config)),
     }
+
+
+def _groups(spend: Boosted, now: Examples, segments: int) -> Predictor:
+    cuts = np.quantile(spend.predict(now.inputs[BEHAVIOUR]), np.arange(1, segments) / segments)
+    certain = np.eye(segments, dtype=np.float32)
+    return lambda inputs: {SEGMENTS: certain[np.searchsorted(cuts, spend.predict(inputs[BEHAVIOUR]))]}
 
 
 def _tuned(train: Examples, validation: Examples, seed: int, report: Progress) -> tuple[Boosted, Setting]:
@@ -166,8 +174,8 @@ def _target(examples: Examples, name: str) -> np.ndarray:
     return named[name]
 
 
-def _thinned(train: Examples, seed: int) -> Examples:
-    """Take at most ``MAX_TUNING_ROWS`` rows, so that a large shop takes minutes."""
-    if len(train) <= MAX_TUNING_ROWS:
+def _thinned(train: Examples, seed: int, most: int) -> Examples:
+    """Take at most so many rows, so that a large shop takes minutes."""
+    if len(train) <= most:
         return train
-    return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:MAX_TUNING_ROWS]))
+    return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:most]))

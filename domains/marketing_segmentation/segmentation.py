@@ -42,6 +42,7 @@ WEIGHTS = np.array([1.0, 0.3, 0.3])
 LIKENESS = 0.8
 """How much the other numbers of the code count together."""
 RIDGE = 3.0
+LEAST_VARIANCE = 1e-6
 STEPS = 20
 """Of k-means: run to its end, it finds another solution for every draw of customers."""
 
@@ -121,7 +122,7 @@ def fit_segmentation(train: Examples, *, segments: int, code: int) -> Segmentati
     variance = float(distances(coded, centres).min(axis=1).mean() / code)
     shift = mean @ kernel - standards.apply(labelled.inputs[BEHAVIOUR]).mean(axis=0) @ kernel
     outlook = np.stack([1 / factor, shift], axis=1)
-    return Segmentation(standards, whole, bias, outlook, centres.astype(np.float32), max(variance, 1e-6))
+    return Segmentation(standards, whole, bias, outlook, centres.astype(np.float32), max(variance, LEAST_VARIANCE))
 
 
 def _kernel(given: np.ndarray, wanted: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ LICENCE = "that of the training data; edgekit adds none"
 LIMITS = (
     "It has seen the customers of one shop; those of another behave otherwise.",
     "A segment says what its customers have in common, not why, and nothing about people who never ordered.",
-    "Names were made by a rule from the training customers; they are true of a segment as a whole, not of each of it.",
+    "Names were made by a rule from customers kept apart; they are true of a segment as a whole, not of each of it.",
     "Expectations repeat the level of the time learnt from; prices, promotions and seasons unseen are not in them.",
 )
 

@@ -11,6 +11,7 @@ from ...shared.errors import ContractError
 from ...shared.estimates import Statistic
 
 UNIT = "unit"
+MOST_CODES = 1000
 
 
 def adjusted_rand(first: np.ndarray, second: np.ndarray, weight: np.ndarray | None = None) -> float:
@@ -34,14 +35,20 @@ def adjusted_rand(first: np.ndarray, second: np.ndarray, weight: np.ndarray | No
             f"{np.shape(second)}. Give one label a row in both."
         )
     weight = np.ones(len(first)) if weight is None else np.asarray(weight, dtype=np.float64)
-    _, one = np.unique(first, return_inverse=True)
-    _, other = np.unique(second, return_inverse=True)
+    one, other = (_codes(labels) for labels in (first, second))
     both = one * (int(other.max(initial=0)) + 1) + other
     together, in_one, in_other = (_pairs(labels, weight) for labels in (both, one, other))
     every = _pairs(np.zeros(len(one), np.int64), weight)
     chance = in_one * in_other / every if every else 0.0
     most = (in_one + in_other) / 2
     return float((together - chance) / (most - chance)) if most > chance else 1.0
+
+
+def _codes(labels: np.ndarray) -> np.ndarray:
+    """Return int64 (row,) codes from 0; labels that are such codes already are not sorted again."""
+    if labels.dtype.kind == "i" and labels.min(initial=0) >= 0 and labels.max(initial=0) < MOST_CODES:
+        return labels
+    return np.asarray(np.unique(labels, return_inverse=True)[1])
 
 
 def _pairs(labels: np.ndarray, weight: np.ndarray) -> float:
@@ -72,7 +79,9 @@ def stability(base: np.ndarray, refits: Sequence[np.ndarray], units: np.ndarray)
     if not len(refits):
         raise ContractError("Stability needs at least one refit; got none. Raise training.refits.")
 
+    codes = [np.unique(labels, return_inverse=True)[1] for labels in (base, *refits)]  # sorted once, not by draw
+
     def compute(weight: np.ndarray | None) -> float:
-        return float(np.mean([adjusted_rand(base, labels, weight) for labels in refits]))
+        return float(np.mean([adjusted_rand(codes[0], labels, weight) for labels in codes[1:]]))
 
     return Statistic(compute, units)

@@ -14,7 +14,7 @@ from edgekit.domains.marketing_segmentation.config import (
     SyntheticSettings,
 )
 from edgekit.domains.marketing_segmentation.data import prepare, split
-from edgekit.domains.marketing_segmentation.features import BEHAVIOUR, SEGMENTS
+from edgekit.domains.marketing_segmentation.features import BEHAVIOUR, CODE, SEGMENTS
 from edgekit.domains.marketing_segmentation.model import fitted_segmentation
 from edgekit.domains.marketing_segmentation.refits import beyond
 from edgekit.domains.marketing_segmentation.rivals import refit
@@ -43,9 +43,14 @@ def answers(shop: Prepared) -> dict[str, dict[str, np.ndarray]]:
     """Return what the network's segments, two clusterings and a model without segments say of test."""
     fitted = fitted_segmentation(shop.train, CONFIG.model, segments=3)
     certain = np.eye(3, dtype=np.float32)
-    made = {"network": {SEGMENTS: certain[fitted.labels(shop.test.inputs[BEHAVIOUR])]}}
+    known = shop.test.inputs[BEHAVIOUR]
+    made = {"network": {SEGMENTS: certain[fitted.labels(known)], CODE: fitted.code(known)}}
     made |= {name: refit(name, shop.train, CONFIG, seed=0)(shop.test.inputs) for name in RIVALS}
-    return made | {"bg_nbd": {"orders": np.ones((len(shop.test), 1), np.float32)}}
+    groups = certain[np.zeros(len(shop.test), np.int64)]  # of a predictor that is neither
+    return made | {
+        "bg_nbd": {"orders": np.ones((len(shop.test), 1), np.float32)},
+        "boosting_groups": {SEGMENTS: groups},
+    }
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgekit.domains.marketing_segmentation import bgnbd, boosting
+from edgekit.domains.marketing_segmentation import bgnbd, boosting, pareto_nbd
 from edgekit.domains.marketing_segmentation import rivals as module
 from edgekit.domains.marketing_segmentation.boosting import Setting
 from edgekit.domains.marketing_segmentation.clusterings import CLUSTERINGS
 from edgekit.domains.marketing_segmentation.config import MarketingConfig, ModelSettings
-from edgekit.domains.marketing_segmentation.features import NAMES, Plan
+from edgekit.domains.marketing_segmentation.features import NAMES, Plan, histories
 from edgekit.domains.marketing_segmentation.rivals import current, refit, rivals
 from edgekit.shared.domain import Examples, Predictor, Prepared
 from edgekit.shared.errors import ConfigError
@@ -79,7 +79,7 @@ def fitted(smaller: None) -> Fitted:
 
 
 def test_all_rivals_are_there(fitted: Fitted) -> None:
-    assert list(fitted[0]) == [*CLUSTERINGS, *OUTLOOKS]
+    assert list(fitted[0]) == [*CLUSTERINGS, *OUTLOOKS, "boosting_groups"]
 
 
 @pytest.mark.parametrize("name", list(CLUSTERINGS))
@@ -155,7 +155,7 @@ def test_boosting_is_left_out_where_it_cannot_learn(case: str) -> None:
         "no validation": replace(data, validation=data.validation.take(slice(0, 0))),
     }[case]
     said: list[str] = []
-    assert module._boosting(data, 0, said.append) == {}
+    assert module._boosting(data, CONFIG, 0, said.append) == {}
     assert "gradient boosting is left out" in said[0]
 
 
@@ -164,13 +164,32 @@ def test_histories_that_cannot_be_are_bent_not_refused() -> None:
     behaviour = np.full((3, len(NAMES)), np.nan, np.float32)
     for name, values in {"orders": [1, 3, 2], "recency_days": [10, 90, 5], "age_days": [50, 60, 5]}.items():
         behaviour[:, NAMES.index(name)] = values
-    x, t_x, age = module._histories(behaviour)
+    x, t_x, age = histories(behaviour)
     assert (x.tolist(), t_x.tolist()) == ([0, 2, 1], [0, 0, 0])
     assert age.tolist() == pytest.approx([50 / 7, 60 / 7, 5 / 7])
 
 
-def test_a_large_shop_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_TUNING_ROWS", 100)
-    thin = module._thinned(examples(300, 0), 0)
+def test_a_large_shop_is_thinned() -> None:
+    thin = module._thinned(examples(300, 0), 0, 100)
     assert len(thin) == 100 and len(set(thin.context["unit"])) == 100
-    assert len(module._thinned(examples(90, 0), 0)) == 90
+    assert len(module._thinned(examples(90, 0), 0, 100)) == 90
+
+
+def test_groups_by_boosting_are_equal_shares_in_order_of_spend(fitted: Fitted) -> None:
+    inputs = current(fitted[1].train).inputs
+    groups = fitted[0]["boosting_groups"](inputs)["segments"]
+    assert groups.shape[1] == 4 and groups.sum(axis=0).min() > 0.15 * len(groups)
+    spend = fitted[0]["gradient_boosting"](inputs)["spend"][:, 0]
+    means = [spend[groups[:, code] == 1].mean() for code in range(4)]
+    assert means == sorted(means)
+
+
+@pytest.mark.parametrize("name", ["bg_nbd", "pareto_nbd"])
+def test_purchase_models_of_a_large_shop_see_some_of_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    kind = {"bg_nbd": bgnbd, "pareto_nbd": pareto_nbd}[name]
+    fit = kind.fit
+    monkeypatch.setattr(kind, "fit", lambda x, *rest: (seen.append(len(x)), fit(x, *rest))[1])
+    monkeypatch.setattr(module, "MAX_PURCHASE_ROWS", 60)
+    module._purchase_models(prepared(), 0, lambda line: None)
+    assert seen == [60]

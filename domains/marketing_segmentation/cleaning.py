@@ -48,8 +48,9 @@ class _Rows:
 def make_orders(table: Table, *, currency: str = "", least: int = LEAST_CUSTOMERS) -> Orders:
     """Keep the lines that count, match returns with purchases and give customers, orders and items codes.
 
-    Lines without a customer, without pieces or without a price are left out, copies of a whole line are kept once, and
-    returns that find no earlier purchase (bought before the log began, discounts, corrections) are left out.
+    Lines without a customer, without pieces or without a price are left out, copies of a whole line, order and item
+    included, are kept once, and returns that find no earlier purchase (bought before the log began, discounts,
+    corrections) are left out.
 
     Args:
         table: columns customer and timestamp; order, item, quantity where there are any; price or amount.

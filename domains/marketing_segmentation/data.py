@@ -211,8 +211,8 @@ def _require_enough(source: str, parts: dict[str, Examples]) -> None:
         )
     if not parts["test"].target.sum(axis=0).all():
         raise ContractError(
-            f"{source}: no customer who was known by the calibration date orders and pays within the horizon after it. "
-            "Were customers given new identifiers then? Take an earlier data.calibration, or mend the identifiers."
+            f"{source}: no customer of test, who was known before, orders and pays within the horizon, so that nothing "
+            "can be judged. Were customers given new identifiers? Mend them, or take an earlier data.calibration."
         )
 
 

@@ -77,6 +77,13 @@ def test_copies_of_a_whole_line_are_kept_once() -> None:
     assert note(orders, "1 of 55 lines repeat an earlier line in everything, and are kept once")
 
 
+@pytest.mark.parametrize("cells", ["o1 .", ". a", ". ."])
+@pytest.mark.parametrize("without", [(), ("item",), ("order",)])
+def test_equal_lines_without_order_or_item_are_both_kept(cells: str, without: tuple[str, ...]) -> None:
+    orders = make_orders(table(f"ann 5 {cells} 1 1; ann 5 {cells} 1 1", without=without))
+    assert len(lines(orders)) == 2 and not note(orders, "repeat an earlier line")
+
+
 def test_lines_without_price_or_pieces_are_left_out() -> None:
     orders = make_orders(table("ann 5 o1 a 1 1; ann 6 o2 a . 1; ann 7 o3 a 1 .; ann 8 o4 a 0 1"))
     assert len(lines(orders)) == 1

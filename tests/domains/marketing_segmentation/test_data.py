@@ -180,12 +180,12 @@ def test_parts_ask_at_their_days() -> None:
     splits = split(made, CONFIG, seed=0)
     prepared = prepare(made, splits, CONFIG)
     apart = set(made.customer[splits.validation].tolist())
-    earlier, train = cuts(made, CONFIG.data), prepared.train
-    assert set(prepared.validation.context["unit"].tolist()) == apart
+    earlier, train, validation = cuts(made, CONFIG.data), prepared.train, prepared.validation
+    assert set(validation.context["unit"].tolist()) == apart
     assert not set(train.context["unit"].tolist()) & apart
     assert set(prepared.test.context["unit"].tolist()) == set(made.customer[made.time <= AT].tolist())
     known = np.isfinite(train.target).all(axis=1)
-    assert set(train.context["cut"][known].tolist()) == set(prepared.validation.context["cut"].tolist()) == set(earlier)
+    assert set(train.context["cut"][known].tolist()) == set(earlier)
     assert (train.context["cut"][known] + train.context["horizon_days"][known] * SECONDS_A_DAY <= AT).all()
     assert set(train.context["cut"][~known].tolist()) == set(prepared.test.context["cut"].tolist()) == {AT}
     assert np.isnan(train.target[~known]).all() and np.isfinite(prepared.test.target).all()
@@ -194,11 +194,27 @@ def test_parts_ask_at_their_days() -> None:
     assert train.inputs[BEHAVIOUR].shape == (len(train), len(NAMES)) and train.target.shape == (len(train), 2)
 
 
-def test_an_unlabelled_example_tells_nothing_of_its_future() -> None:
+def test_customers_kept_apart_are_asked_at_the_calibration_date_too() -> None:
     made = shop()
-    train = prepare(made, split(made, CONFIG, seed=0), CONFIG).train
-    unknown = np.isnan(train.target[:, 0])
-    assert np.isnan(train.context["lines"][unknown]).all() and np.isfinite(train.context["lines"][~unknown]).all()
+    prepared = prepare(made, split(made, CONFIG, seed=0), CONFIG)
+    validation, test = prepared.validation, prepared.test
+    known = np.isfinite(validation.target).all(axis=1)
+    assert set(validation.context["cut"][known].tolist()) == set(cuts(made, CONFIG.data))
+    assert set(validation.context["cut"][~known].tolist()) == {AT} and np.isnan(validation.target[~known]).all()
+    assert (validation.context["cut"][known] + HORIZON * SECONDS_A_DAY <= AT).all()
+    theirs = np.isin(test.context["unit"], validation.context["unit"])
+    np.testing.assert_array_equal(validation.context["unit"][~known], test.context["unit"][theirs])
+    np.testing.assert_array_equal(validation.inputs[BEHAVIOUR][~known], test.inputs[BEHAVIOUR][theirs])
+    assert np.isfinite(test.target).all()
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_an_unlabelled_example_tells_nothing_of_its_future(part: str) -> None:
+    made = shop()
+    examples = getattr(prepare(made, split(made, CONFIG, seed=0), CONFIG), part)
+    unknown = np.isnan(examples.target[:, 0])
+    assert unknown.any() and np.isnan(examples.target[unknown]).all()
+    assert np.isnan(examples.context["lines"][unknown]).all() and np.isfinite(examples.context["lines"][~unknown]).all()
 
 
 def test_the_horizon_by_hand() -> None:
@@ -293,18 +309,45 @@ def test_customers_who_never_come_back_teach_nothing() -> None:
         prepare(made, split(made, CONFIG, seed=0), CONFIG)
 
 
+def test_a_future_of_newcomers_alone_is_refused() -> None:
+    """All known customers order up to the calibration date only, as if they got new identifiers then."""
+    made = shop()
+    offset = made.time - START
+    known = START + offset * (DAYS - HORIZON) // DAYS
+    made = replace(made, time=np.where(made.customer < 140, known, AT + 1 + offset // 20))
+    with pytest.raises(ContractError, match=r"who was known before, orders and pays.*new identifiers"):
+        prepare(made, split(made, CONFIG, seed=0), CONFIG)
+
+
 def test_what_cannot_be_known_is_said() -> None:
     made = shop()
     made.time[0] = START
     asked, season = prepare(made, split(made, CONFIG, seed=0), CONFIG).notes
     assert asked == "training asks at 3 days, from 2023-08-08 to 2023-10-07"
-    assert "holds 340 days: no season has been seen twice" in season and "2023-12-07 to 2024-02-04" in season
+    assert season.startswith("no horizon of training lies at the time of year from 2023-12-07 to 2024-02-04: ")
+    assert "before a yearly peak they are too low" in season
 
 
-def test_two_years_tell_the_season() -> None:
-    made = shop()
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        ({}, False),
+        ({"most_cuts": 9}, False),
+        ({"most_cuts": 10}, True),
+        ({"most_cuts": 20}, True),
+        ({"cuts_every_days": 245, "most_cuts": 2}, False),
+        ({"cuts_every_days": 246, "most_cuts": 2}, True),
+        ({"cuts_every_days": 364, "most_cuts": 2}, True),
+        ({"cuts_every_days": 365, "most_cuts": 2}, False),
+    ],
+)
+def test_a_season_is_learnt_only_by_a_horizon_in_it(data: dict[str, Any], seen: bool) -> None:
+    """The log holds 800 days; training first asks 60 days before day 740, and the season began at day 375."""
+    made, settings = shop(), config(**data)
     made = replace(made, time=START + 2 * (made.time - START), until=START + 2 * DAYS * SECONDS_A_DAY)
-    assert len(prepare(made, split(made, CONFIG, seed=0), CONFIG).notes) == 1
+    made.time[0] = START
+    notes = prepare(made, split(made, settings, seed=0), settings).notes
+    assert len(notes) == 2 - seen and ("no horizon of training" in notes[-1]) != seen
 
 
 # === Ready tables of customers ===
@@ -353,3 +396,12 @@ def test_a_table_of_customers_who_never_come_back_or_pay_is_refused(orders: int)
     settings = config(validation_share=0.25)
     with pytest.raises(ContractError, match="no customer of validation orders and pays within the horizon"):
         prepare(made, split(made, settings, seed=0), settings)
+
+
+@pytest.mark.parametrize("orders", [0, 1])
+def test_a_table_whose_test_brings_nothing_is_refused(orders: int) -> None:
+    made, settings = table(), config(validation_share=0.25)
+    splits = split(made, settings, seed=0)
+    made.target[splits.test] = orders, 0
+    with pytest.raises(ContractError, match=r"table\.csv: no customer of test, who was known before, orders"):
+        prepare(made, splits, settings)

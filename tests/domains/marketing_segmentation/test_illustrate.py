@@ -21,7 +21,7 @@ from edgekit.shared.report import Figure, Report, Section, Table, Text
 from edgekit.shared.report_html import render_html
 from edgekit.shared.report_terminal import print_report
 
-TITLES = ["Segments", "Segment map", "Profiles", "Migration", "Calibration", "What the period held"]
+TITLES = ["Segments", "Segment map", "Profiles", "Migration", "Calibration", "What the period held", "Separation"]
 DAY = 86_400
 AT = 1_315_612_799  # 2011-09-09 23:59:59
 CHOICE = Threshold(None, "the most probable segment", {})
@@ -58,7 +58,7 @@ def together(*parts: Examples) -> Examples:
 class Case:
     """Segments by two figures of the behaviour, and expectations that are right but for a fifth too much money."""
 
-    segments = 3
+    segments, numbers = 3, 5
 
     def __init__(self, count: int = 300, *, currency: str = "EUR", notes: tuple[str, ...] = ()) -> None:
         units = np.arange(count)
@@ -69,7 +69,11 @@ class Case:
             customers(learnt, earlier),
             customers(learnt, AT, labelled=False),
         )
-        self.validation = together(customers(kept, earlier - 30 * DAY), customers(kept, earlier))
+        self.validation = together(
+            customers(kept, earlier - 30 * DAY),
+            customers(kept, earlier),
+            customers(kept, AT, labelled=False),
+        )
         self.test = customers(np.arange(count + count // 10), AT)
         self.plan, self.notes = Plan(91, currency), notes
 
@@ -77,14 +81,15 @@ class Case:
         behaviour = np.nan_to_num(inputs["behaviour"], nan=20.0)
         kind = np.where(behaviour[:, ORDERS] > 50, 0, np.where(behaviour[:, RECENCY] > 50, 2, 1))
         orders = np.array([3, 1, 0.3])[kind] * (0.9 + 0.2 * (behaviour[:, 0] % 1))
-        code = np.log(behaviour[:, [ORDERS, RECENCY, 0, 1]])
+        code = np.log(behaviour[:, [ORDERS, 0, 1, RECENCY, 2][: self.numbers]])
         made = {"segments": np.eye(self.segments)[kind], "code": code, "orders": orders[:, None]}
         made |= {"spend": 71 * orders[:, None], "comes_back": 1 - np.exp(-orders[:, None])}
         return {name: values.astype(np.float32) for name, values in made.items()}
 
     def sections(self) -> dict[str, Section]:
         prepared = Prepared(self.plan, self.train, self.validation, self.test, self.notes)
-        outputs = {"tflite": self.predict(self.test.inputs), "rfm_quintiles": {"segments": np.eye(3)[[0]]}}
+        rival = {"segments": np.eye(3)[np.arange(len(self.test)) // 2 % 3]}
+        outputs = {"tflite": self.predict(self.test.inputs), "rfm_quintiles": rival}
         made = illustrate(outputs, prepared, CHOICE, MarketingConfig(), predict=self.predict)
         return {section.title: section for section in made}
 
@@ -264,9 +269,7 @@ def test_migration_says_what_it_can(make: Any, said: str) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_without_an_earlier_cut_nobody_moves() -> None:
     made = Case(60)
-    made.train, made.validation = (
-        part.take(part.context["cut"] == (AT if part is made.train else 0)) for part in (made.train, made.validation)
-    )
+    made.train, made.validation = (part.take(part.context["cut"] == AT) for part in (made.train, made.validation))
     shown = made.sections()["Migration"]
     assert "no earlier day" in words(shown) and len(shown.blocks) == 1
 
@@ -312,6 +315,38 @@ def test_a_device_without_code_has_no_map(monkeypatch: pytest.MonkeyPatch) -> No
     assert "no code" in words(made.sections()["Segment map"])
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_code_of_one_number_has_no_map() -> None:
+    made = Case(60)
+    made.numbers = 1
+    shown = made.sections()
+    assert "no code" in words(shown["Segment map"]) and len(shown["Segment map"].blocks) == 1
+    assert None not in tables(shown["Separation"])[0].rows[0]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("numbers", "second"), [(2, 1), (3, 2), (4, 3), (5, 3)])
+def test_the_map_is_of_foreseen_spend_and_likeness(monkeypatch: pytest.MonkeyPatch, numbers: int, second: int) -> None:
+    drawn = []
+    monkeypatch.setattr(plots_segments, "segment_map", lambda places, *_, **__: drawn.append(places) or "<svg/>")
+    made = Case(60)
+    made.numbers = numbers
+    (figure,) = made.sections()["Segment map"].blocks
+    answers = made.predict(made.test.inputs)
+    places = answers["code"][:, [0, second]]
+    np.testing.assert_array_equal(drawn[0], places)
+    assert isinstance(figure, Figure) and f"by two of {numbers} numbers of their code" in figure.caption
+    x, y = np.median(places[answers["segments"].argmax(axis=1) == 0], axis=0)
+    assert f"1 at {x:.2f}, {y:.2f}" in figure.description
+
+
+def test_separation_tells_of_every_predictor_with_segments(sections: dict[str, Section]) -> None:
+    (table,) = tables(sections["Separation"])
+    assert column(table, "predictor") == ["tflite", "rfm_quintiles"]
+    first, rival = table.rows
+    assert first[1] > 0.2 and first[3] > rival[3] and first[4] < rival[4] and rival[1:3] == (None, None)
+
+
 def test_a_season_never_seen_is_told(sections: dict[str, Section]) -> None:
     (text,) = (block for block in sections["What the period held"].blocks if isinstance(block, Text))
     assert "the 91 days from 2011-09-10 to 2011-12-09" in text.body and text.tone == "warning"
@@ -328,8 +363,10 @@ def test_a_season_seen_a_year_ago_is_no_warning() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_notes_about_the_season_are_repeated() -> None:
-    shown = Case(60, notes=("The log is shorter than two years.", "Something else.")).sections()
-    assert "two years" in words(shown["What the period held"]) and "else" not in words(shown["What the period held"])
+    shown = Case(60, notes=("no horizon lies at the time of year from June", "Something else.")).sections()
+    assert "year from June" in words(shown["What the period held"]) and "else" not in words(
+        shown["What the period held"]
+    )
 
 
 @pytest.mark.usefixtures("undrawn")

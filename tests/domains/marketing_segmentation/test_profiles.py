@@ -18,6 +18,7 @@ from edgekit.domains.marketing_segmentation.profiles import (
     SURE,
     VALUE,
     Profile,
+    _standard_error,
     cliffs_delta,
     figures,
     on_validation,
@@ -60,7 +61,7 @@ def words(one: Profile) -> set[str]:
 def test_cliffs_delta_counts_pairs() -> None:
     rng = np.random.default_rng(0)
     values, segment = rng.integers(0, 6, 40).astype(float), rng.integers(0, 3, 40)
-    effect, _ = cliffs_delta(values, segment, 3)
+    effect = cliffs_delta(values, segment, 3)
     expected = [np.sign(values[segment == code][:, None] - values[segment != code]).mean() for code in range(3)]
     assert effect == pytest.approx(expected)
 
@@ -68,13 +69,27 @@ def test_cliffs_delta_counts_pairs() -> None:
 def test_the_error_is_that_of_effects_by_chance() -> None:
     rng = np.random.default_rng(0)
     segment = np.repeat([0, 1], [15, 40])
-    drawn = [cliffs_delta(rng.normal(size=55), segment, 2) for _ in range(2000)]
-    assert np.std([effect[0] for effect, _ in drawn]) == pytest.approx(drawn[0][1][0], rel=0.06)
+    drawn = np.array([cliffs_delta(rng.normal(size=55), segment, 2) for _ in range(2000)])
+    assert drawn.std(axis=0) == pytest.approx(_standard_error(segment, np.arange(55), 2), rel=0.06)
+
+
+def test_several_rows_of_a_customer_are_no_more_evidence() -> None:
+    segment, units = np.repeat([0, 1], [15, 40]), np.arange(55)
+    once, thrice = _standard_error(segment, units, 2), _standard_error(np.tile(segment, 3), np.tile(units, 3), 2)
+    assert thrice.tolist() == once.tolist()
+    assert (_standard_error(np.tile(segment, 3), np.arange(165), 2) < 0.6 * once).all()
+
+
+def test_a_customer_who_moved_counts_in_both_segments() -> None:
+    """Customers 0 to 2 are in both: 8 of the first segment and 7 of the second, 15 in all."""
+    segment, units = np.repeat([0, 1], [8, 7]), np.concatenate([np.arange(8), [0, 1, 2, 8, 9, 10, 11]])
+    assert _standard_error(segment, units, 2) == pytest.approx([np.sqrt(16 / (3 * 8 * 7))] * 2)
 
 
 def test_without_others_there_is_no_effect() -> None:
-    effect, error = cliffs_delta(np.arange(4.0), np.zeros(4, int), 2)
-    assert np.isnan(effect).all() and np.isinf(error).all()
+    segment = np.zeros(4, int)
+    assert np.isnan(cliffs_delta(np.arange(4.0), segment, 2)).all()
+    assert np.isinf(_standard_error(segment, np.arange(4), 2)).all()
 
 
 def test_figures_are_as_documented() -> None:
@@ -183,6 +198,15 @@ def test_few_customers_are_not_called_anything() -> None:
     assert made[0].measures[0].effect == 1 and made[0].name == AVERAGE
 
 
+def test_a_few_customers_seen_often_are_not_called_anything() -> None:
+    """Without saying who they are, their many rows would count as many customers."""
+    segment, behaviour = shop({0: {"orders_a_year": 20}, 1: {}})
+    target, units = spent(segment, {0: 9}), np.arange(120) // 20
+    named = profile(segment, behaviour, target, 2, units=units)
+    assert named[0].measures[0].effect == 1 and [one.name for one in named] == [AVERAGE, f"{AVERAGE} 2"]
+    assert profile(segment, behaviour, target, 2)[0].name == "frequent · top value"
+
+
 def test_a_word_needs_to_be_known_of_half_the_segment() -> None:
     segment, behaviour = shop({0: {"mean_order": 20}, 1: {}})
     behaviour[:31, NAMES.index("mean_order")] = np.nan
@@ -256,15 +280,50 @@ def test_what_does_not_belong_together_is_refused(given_: dict[str, Any], said: 
 # === On validation ===
 
 
-def test_validation_counts_a_customer_once() -> None:
+def asked(segment: np.ndarray, behaviour: np.ndarray, target: np.ndarray, **context: np.ndarray) -> tuple[Any, Any]:
+    """Return what a network answers, with one segment more than there are, and what it is asked."""
+    answers = {"segments": np.eye(segment.max() + 2, dtype=np.float32)[segment]}
+    return answers, Examples({"behaviour": behaviour}, target, context)
+
+
+def test_names_are_made_from_all_days_of_validation() -> None:
     segment, behaviour = shop({0: {"orders_a_year": 6}, 1: {}})
-    cut = np.tile([100, 200], 60)
-    examples = Examples({"behaviour": behaviour}, spent(segment, {0: 9}), {"cut": cut, "unit": np.arange(120)})
-    outputs = {"segments": np.eye(3, dtype=np.float32)[segment]}
-    made = on_validation(outputs, examples, Plan(91))
-    assert [one.size for one in made] == [30, 30, 0]
-    assert segment_names(outputs, examples, Plan(91)) == tuple(one.name for one in made)
+    given_ = asked(segment, behaviour, spent(segment, {0: 9}), cut=np.tile([100, 200], 60), unit=np.arange(120))
+    made = on_validation(*given_, Plan(91))
+    assert [one.size for one in made] == [60, 60, 0]
+    assert segment_names(*given_, Plan(91)) == tuple(one.name for one in made)
     assert made[0].name == "frequent · top value" and SURE == 3
+
+
+def test_validation_counts_a_customer_once_for_what_is_sure() -> None:
+    segment, behaviour = shop({0: {"orders_a_year": 6}, 1: {}})
+    target, cut = spent(segment, {0: 9}), np.tile(np.arange(20), 6)
+    few, many = (
+        on_validation(*asked(segment, behaviour, target, cut=cut, unit=unit), Plan(91))
+        for unit in (np.arange(120) // 20, np.arange(120))
+    )
+    assert few[0].name == AVERAGE and many[0].name == "frequent · top value"
+    assert [trait.effect for trait in few[0].measures] == [trait.effect for trait in many[0].measures]
+
+
+def test_a_segment_of_the_calibration_date_alone_gets_a_true_name() -> None:
+    """Nobody was in the third at earlier days, so that what follows is known of nobody in it."""
+    segment, behaviour = shop({0: {"orders_a_year": 6}, 1: {}, 2: {"recency_days": 9}})
+    cut = np.where(segment == 2, 300, np.tile([100, 200, 300], 60))
+    target = np.where((cut == 300)[:, None], np.nan, spent(segment, {0: 9}))
+    made = on_validation(*asked(segment, behaviour, target, cut=cut, unit=np.arange(180)), Plan(91))
+    assert [one.size for one in made] == [60, 60, 60, 0]
+    assert made[2].name == "long away, infrequent" and np.isnan(made[2].spend)  # half of the others order more often
+    assert made[0].name == "frequent, recent · top value" and made[3].name == "empty"
+    assert "Win back" in made[2].advice[0]
+
+
+def test_what_followed_few_rows_of_a_segment_names_no_value() -> None:
+    segment, behaviour = shop({0: {"orders_a_year": 6}, 1: {}})
+    target = spent(segment, {0: 99})
+    target[:31] = np.nan  # all but 29 of the first are of the calibration date
+    made = on_validation(*asked(segment, behaviour, target, unit=np.arange(120)), Plan(91))
+    assert made[0].name == "frequent" and made[1].name == "infrequent · least value"
 
 
 def test_validation_without_days_is_used_as_a_whole() -> None:

@@ -225,7 +225,11 @@ def _facts(evidence: Evidence) -> dict[str, Any]:
             "rungs": [rung.as_json() for rung in evidence.export.rungs],
         },
         "parity": evidence.measured.parity and evidence.measured.parity.as_json(),
-        "training": {"best_epoch": evidence.learnt.fitted.best_epoch, "notes": list(evidence.learnt.fitted.notes)},
+        "training": {
+            "best_epoch": evidence.learnt.fitted.best_epoch,
+            "notes": list(evidence.learnt.fitted.notes),
+            "chosen": {section: dict(values) for section, values in evidence.learnt.fitted.chosen.items()},
+        },
         "seconds": dict(evidence.seconds),
         "findings": list(evidence.material.findings),
         "config": evidence.config.model_dump(mode="json"),

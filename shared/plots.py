@@ -29,7 +29,8 @@ MAX_POINTS = 400
 MAX_NAME = 40
 MOST_MARKS = 40  # points of a line up to which each is marked
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Of dots, by number of the series."""
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "edgekit",
     "svg.fonttype": "none",
@@ -65,7 +66,7 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], base_r
 
     def draw(axes: Axes) -> None:
         for number, (name, (recall, precision)) in enumerate(curves.items()):
-            axes.plot(*thin(recall, precision), label=_name(name), **_line(number))
+            axes.plot(*thin(recall, precision), label=shortened(name), **_line(number))
         axes.axhline(base_rate, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
         rate = format_value(float(base_rate), "percent")
         _note(axes, (0.01, base_rate), f"guessing: {rate}")
@@ -73,7 +74,7 @@ def precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], base_r
         if len(curves) > 1:
             _legend(axes)
 
-    return _draw(draw, height=3.3)
+    return svg_of(draw, height=3.3)
 
 
 def reliability(points: tuple[np.ndarray, np.ndarray], counts: np.ndarray) -> str:
@@ -98,7 +99,7 @@ def reliability(points: tuple[np.ndarray, np.ndarray], counts: np.ndarray) -> st
         axes.set_box_aspect(1)
         _note(axes, (0.6 * edge, 0.6 * edge), "calibrated", anchor="below")
 
-    return _draw(draw, height=3.3)
+    return svg_of(draw, height=3.3)
 
 
 def ladder(rungs: Mapping[str, tuple[int, Estimate]], *, max_drop: float, chosen: str | None) -> str:
@@ -124,7 +125,7 @@ def ladder(rungs: Mapping[str, tuple[int, Estimate]], *, max_drop: float, chosen
                 fontweight=weight,
             )
             _interval(drops, row, drop, colour=colour, filled=drop.high <= max_drop)
-        names = [f"{_name(name)}{' ✓ ships' if name == chosen else ''}" for name in rungs]
+        names = [f"{shortened(name)}{' ✓ ships' if name == chosen else ''}" for name in rungs]
         sizes.set_yticks(range(len(rungs)), names)
         drops.set_yticks([])
         drops.axvline(max_drop, color=BAD, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -135,7 +136,7 @@ def ladder(rungs: Mapping[str, tuple[int, Estimate]], *, max_drop: float, chosen
         sizes.margins(x=0.3)
         drops.margins(x=0.12)
 
-    return _draw(draw, height=1.0 + 0.32 * len(rungs), panels=(1.0, 1.5))
+    return svg_of(draw, height=1.0 + 0.32 * len(rungs), panels=(1.0, 1.5))
 
 
 def bars(values: Mapping[str, Estimate], *, xlabel: str, highlight: str | None = None) -> str:
@@ -158,12 +159,12 @@ def bars(values: Mapping[str, Estimate], *, xlabel: str, highlight: str | None =
                 va="center",
                 color=colour if name == highlight else INK,
             )
-        axes.set_yticks(range(len(values)), [_name(name) for name in values])
-        axes.set(ylim=(len(values) - 0.4, -0.6), xlabel=_name(xlabel))
+        axes.set_yticks(range(len(values)), [shortened(name) for name in values])
+        axes.set(ylim=(len(values) - 0.4, -0.6), xlabel=shortened(xlabel))
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)
 
-    return _draw(draw, height=0.85 + 0.3 * len(values))
+    return svg_of(draw, height=0.85 + 0.3 * len(values))
 
 
 def curve(
@@ -190,16 +191,16 @@ def curve(
             line = axes.plot(*thin(x, y), **_line(number))[0]
             known = np.asarray(y, dtype=float)[np.isfinite(np.asarray(y, dtype=float))]
             if len(known):
-                ends.append((float(known[-1]), _name(name), str(line.get_color())))
+                ends.append((float(known[-1]), shortened(name), str(line.get_color())))
         if mark is not None:
             axes.axvline(mark, color=FAINT, linewidth=1, linestyle=(0, (4, 2)))
             _note(axes, (mark, 1.0), f"chosen: {format_value(mark)}", anchor="top")
-        axes.set(xlabel=_name(xlabel), ylabel=_name(ylabel))
+        axes.set(xlabel=shortened(xlabel), ylabel=shortened(ylabel))
         axes.margins(x=0.01)
         if len(ends) > 1:
             _name_ends(axes, ends)
 
-    return _draw(draw)
+    return svg_of(draw)
 
 
 def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Sequence[str]) -> str:
@@ -220,12 +221,12 @@ def pictures(rows: Sequence[tuple[str, Sequence[np.ndarray]]], *, columns: Seque
             for spine in axes.spines.values():
                 spine.set_visible(False)
             if row == 0:
-                axes.set_title(_name(columns[column]), fontsize=9)
+                axes.set_title(shortened(columns[column]), fontsize=9)
             if column == 0:
                 axes.set_ylabel(_lines(rows[row][0]), rotation=0, ha="right", va="center", fontsize=8)
 
     height = 1.55 * max(len(rows), 1) + 0.3
-    return _draw(draw, height=height, panels=(1.0,) * len(columns), rows=max(len(rows), 1))
+    return svg_of(draw, height=height, panels=(1.0,) * len(columns), rows=max(len(rows), 1))
 
 
 def lines(
@@ -251,9 +252,9 @@ def lines(
     def draw(axes: Axes) -> None:
         keep = slice(None, None, 1 + len(x) // MAX_POINTS)
         for number, (name, y) in enumerate(series.items()):
-            marker = _MARKERS[number % len(_MARKERS)] if len(x) <= MOST_MARKS else ""
+            marker = MARKERS[number % len(MARKERS)] if len(x) <= MOST_MARKS else ""
             style = {**_line(number), "marker": marker, "markersize": 4.5}
-            axes.plot(x[keep], y[keep], label=_name(name), **style)
+            axes.plot(x[keep], y[keep], label=shortened(name), **style)
             if bands and name in bands:
                 low, high = (side[keep] for side in bands[name])
                 axes.fill_between(x[keep], low, high, color=style["color"], alpha=0.16, linewidth=0)
@@ -261,12 +262,12 @@ def lines(
             axes.axhline(aim, color=FAINT, linewidth=1.2, linestyle=(0, (1, 2)), label=f"aim: {aim:g}")
         if len(x) <= MOST_MARKS:
             axes.set_xticks(x[:: 1 + len(x) // 14])
-        axes.set(xlabel=_name(xlabel), ylabel=_name(ylabel))
+        axes.set(xlabel=shortened(xlabel), ylabel=shortened(ylabel))
         axes.margins(x=0.02)
         if len(series) + (aim is not None) > 1:
             _legend(axes)
 
-    return _draw(draw)
+    return svg_of(draw)
 
 
 def forecast(time: np.ndarray, panels: Mapping[str, Sequence[np.ndarray]], *, ylabel: str) -> str:
@@ -287,8 +288,8 @@ def forecast(time: np.ndarray, panels: Mapping[str, Sequence[np.ndarray]], *, yl
             axes.fill_between(when, low, high, color=PALETTE[0], alpha=0.18, linewidth=0, label="band")
             axes.plot(when, reading, color=INK, linewidth=1.1, label="reading", **marks)
             axes.plot(when, median, color=PALETTE[0], linestyle=_DASHES[1], label="forecast", **marks)
-            axes.set_title(_name(title), loc="left", fontsize=9)
-            axes.set(ylabel=_name(ylabel))
+            axes.set_title(shortened(title), loc="left", fontsize=9)
+            axes.set(ylabel=shortened(ylabel))
             axes.xaxis.set_major_locator(require("matplotlib.dates", extra="train").AutoDateLocator(maxticks=9))
             axes.xaxis.set_major_formatter(_clock)
             axes.tick_params(labelbottom=number == len(panels) - 1)
@@ -298,7 +299,7 @@ def forecast(time: np.ndarray, panels: Mapping[str, Sequence[np.ndarray]], *, yl
             if number == 0:
                 axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
 
-    return _draw(draw, height=0.6 + 1.7 * max(len(panels), 1), rows=max(len(panels), 1))
+    return svg_of(draw, height=0.6 + 1.7 * max(len(panels), 1), rows=max(len(panels), 1))
 
 
 def score_histogram(scores: np.ndarray, target: np.ndarray, *, threshold: float | None = None, bins: int = 40) -> str:
@@ -330,7 +331,7 @@ def score_histogram(scores: np.ndarray, target: np.ndarray, *, threshold: float 
             _note(axes, (threshold, 1.0), f"threshold: {format_value(threshold)}", anchor="top")
         _legend(axes)
 
-    return _draw(draw)
+    return svg_of(draw)
 
 
 def thin(x: np.ndarray, y: np.ndarray, limit: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -360,14 +361,14 @@ def _clock(place: float, _: float = 0) -> str:
     return f"{when:%H:%M}" if when.hour or when.minute else f"{when:%Y-%m-%d}"
 
 
-def _name(text: str) -> str:
+def shortened(text: str) -> str:
     """Return a name as shown in a drawing, cut where it would leave no room for the drawing."""
     text = " ".join(printable(text).split("\n"))
     return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
 def _lines(text: str) -> str:
-    return "\n".join(_name(line) for line in text.split("\n"))
+    return "\n".join(shortened(line) for line in text.split("\n"))
 
 
 def _relative_steps(values: np.ndarray) -> np.ndarray:
@@ -376,7 +377,7 @@ def _relative_steps(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.diff(values) / (spread or 1.0), posinf=0.0, neginf=0.0)
 
 
-def _draw(draw: Callable[..., None], *, height: float = 2.9, panels: tuple[float, ...] = (1.0,), rows: int = 1) -> str:
+def svg_of(draw: Callable[..., None], *, height: float = 2.9, panels: tuple[float, ...] = (1.0,), rows: int = 1) -> str:
     """Run ``draw`` on fresh axes, one per panel, row by row, under the fixed style and return the SVG."""
     matplotlib = require("matplotlib", extra="train")
     figures = require("matplotlib.figure", extra="train")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ContractError
-from .plots import _MARKERS, FAINT, INK, PALETTE, _draw, _name
+from .plots import FAINT, INK, MARKERS, PALETTE, shortened, svg_of
 from .report import THIN_SPACE, format_value
 
 if TYPE_CHECKING:
@@ -35,18 +35,18 @@ def segment_map(places: np.ndarray, segment: np.ndarray, names: Sequence[str], *
     def draw(axes: Axes) -> None:
         for code, name in enumerate(names):
             x, y = places[shown][segment[shown] == code].T
-            label = _numbered(code, f"{_name(name)} ({format_value(int((segment == code).sum()))})")
+            label = _numbered(code, f"{shortened(name)} ({format_value(int((segment == code).sum()))})")
             axes.plot(x, y, label=label, **_dot(code))
         for code in np.unique(segment).tolist():
             middle = np.median(places[segment == code], axis=0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": _colour(code), "alpha": 0.9}
             axes.annotate(str(code + 1), middle, ha="center", va="center", fontweight="bold", bbox=box)
-        axes.set(xlabel=_name(axes_names[0]), ylabel=_name(axes_names[1]))
+        axes.set(xlabel=shortened(axes_names[0]), ylabel=shortened(axes_names[1]))
         figure: Any = axes.figure
         if names:
             figure.legend(loc="outside lower left", ncols=2, markerscale=1.8, handletextpad=0.2, fontsize=8)
 
-    return _draw(draw, height=3.7 + 0.19 * ((len(names) + 1) // 2))
+    return svg_of(draw, height=3.7 + 0.19 * ((len(names) + 1) // 2))
 
 
 def migration(shares: np.ndarray, names: Sequence[str], *, xlabel: str, ylabel: str) -> str:
@@ -71,14 +71,14 @@ def migration(shares: np.ndarray, names: Sequence[str], *, xlabel: str, ylabel: 
             ink = "white" if known and share > 0.55 else INK
             weight = "bold" if row == column else "normal"
             axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8, fontweight=weight)
-        axes.set_yticks(range(rows), [_numbered(row, _name(name)) for row, name in enumerate(names[:rows])])
+        axes.set_yticks(range(rows), [_numbered(row, shortened(name)) for row, name in enumerate(names[:rows])])
         axes.set_xticks(range(columns), [str(column + 1) for column in range(columns)])
-        axes.set(xlabel=_name(xlabel), ylabel=_name(ylabel), xlim=(-0.5, max(columns, 1) - 0.5))
+        axes.set(xlabel=shortened(xlabel), ylabel=shortened(ylabel), xlim=(-0.5, max(columns, 1) - 0.5))
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         axes.grid(visible=False)
         axes.tick_params(length=0)
 
-    return _draw(draw, height=0.95 + 0.34 * max(rows, 1))
+    return svg_of(draw, height=0.95 + 0.34 * max(rows, 1))
 
 
 def calibration(panels: Mapping[str, Sequence[np.ndarray]]) -> str:
@@ -99,7 +99,7 @@ def calibration(panels: Mapping[str, Sequence[np.ndarray]]) -> str:
             line = edge * np.linspace(0, 1, 50)
             axes.plot(line, line, color=FAINT, linewidth=1, linestyle=(0, (1, 2)))
             reach = [np.maximum(observed - low, 0), np.maximum(high - observed, 0)]
-            style: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": _MARKERS[number % 7]}
+            style: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % 7]}
             axes.errorbar(expected, observed, yerr=reach, linestyle="", markersize=4.5, linewidth=1.1, **style)
             axes.set_xscale("function", functions=(_root, np.square))
             axes.set_yscale("function", functions=(_root, np.square))
@@ -107,10 +107,10 @@ def calibration(panels: Mapping[str, Sequence[np.ndarray]]) -> str:
             axes.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
             axes.set_yticks(ticks, [f"{tick:,.10g}" for tick in ticks])
             axes.set(xlim=(0, edge), ylim=(0, edge), xlabel="expected", ylabel="observed" if number == 0 else "")
-            axes.set_title(_name(name), loc="left", fontsize=9)
+            axes.set_title(shortened(name), loc="left", fontsize=9)
             axes.set_box_aspect(1)
 
-    return _draw(draw, height=2.6, panels=(1.0,) * max(len(panels), 1))
+    return svg_of(draw, height=2.6, panels=(1.0,) * max(len(panels), 1))
 
 
 def _root(values: Any) -> np.ndarray:
@@ -126,7 +126,7 @@ def _round_ticks(edge: float) -> list[float]:
 
 def _dot(code: int) -> dict[str, Any]:
     """Return the look of a segment's dots; colours and shapes together come back after 49 segments only."""
-    marker = _MARKERS[(code + code // len(PALETTE)) % len(_MARKERS)]
+    marker = MARKERS[(code + code // len(PALETTE)) % len(MARKERS)]
     style = {"linestyle": "", "marker": marker, "markersize": 3.2, "markeredgewidth": 0, "alpha": 0.6}
     return {**style, "color": _colour(code)}
 

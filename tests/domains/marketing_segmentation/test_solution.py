@@ -134,3 +134,8 @@ def test_the_verdict_goes_by_the_segments_that_explain_most(report: Any) -> None
 def test_the_report_shows_the_segments_by_name(outcome: Outcome, report: Any) -> None:
     page = (outcome.folder / "report.html").read_text()
     assert report["sections"] and all(name in page for name in Segmenter(outcome.folder / FILE).names)
+
+
+def test_the_report_tells_what_the_fit_chose(report: Any) -> None:
+    assert report["training"]["chosen"] == {"model": {"segments": 3}}
+    assert report["training"]["notes"] == ["3 segments, as model.segments asks for"]

@@ -144,7 +144,9 @@ def _map(view: _View) -> Section:
     if code is None or code.shape[1] < 2 or not len(code):
         return Section("Segment map", (Text(f"{view.name} has no code to draw customers by."),))
     drawn = min(len(code), plots_segments.MOST_POINTS)
-    shown = code[:, [0, min(OUTLOOK, code.shape[1] - 1)]]  # the others of the outlook say nearly the same
+    shown = code[
+        :, [0, min(OUTLOOK + 1, code.shape[1] - 1)]
+    ]  # the rest of the outlook and the first component say nearly the same
     axes_names = ("code: foreseen spend", "code: what behaviour is like")
     figure = Figure(
         plots_segments.segment_map(shown, view.segment, view.names, axes_names=axes_names),
@@ -157,7 +159,7 @@ def _map(view: _View) -> Section:
 
 def _middles(view: _View) -> str:
     code = view.answers["code"]
-    places = code[:, [0, min(OUTLOOK, code.shape[1] - 1)]]
+    places = code[:, [0, min(OUTLOOK + 1, code.shape[1] - 1)]]
     found = [(code, np.median(places[view.segment == code], axis=0)) for code in np.unique(view.segment).tolist()]
     return "; ".join(f"{code + 1} at {x:.2f}, {y:.2f}" for code, (x, y) in found)
 

@@ -60,6 +60,13 @@ class DataSettings(Settings):
     validation_share: float = Field(default=0.1, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
 
+    @field_validator("unit")
+    @classmethod
+    def _is_printable(cls, text: str) -> str:
+        if not text.isprintable():
+            raise ValueError("a unit is printable text, such as km/h")
+        return text
+
     @field_validator("interval")
     @classmethod
     def _divides_a_day(cls, text: str | None) -> str | None:

@@ -31,6 +31,7 @@ def test_what_the_command_line_gives_is_taken() -> None:
         ("data", "start", "yesterday", "Not a time"),
         ("data", "start", "20120301", "Not a time"),
         ("data", "start", "1970-01-01", "from 1990 until 2100"),
+        ("data", "unit", "km\u200b/h\n", "printable text"),
         ("data", "aggregate", "max", "mean"),
         ("data", "adjacency_kind", "graph", "edges"),
         ("data", "kernel_cutoff", 1.0, "less than 1"),

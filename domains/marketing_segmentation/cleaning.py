@@ -158,9 +158,10 @@ def _told(rows: _Rows, unmatched: np.ndarray, money: float) -> Iterator[str]:
     back = (rows.quantity < 0) | (rows.amount < 0)
     if back.any():
         spent = rows.amount[~back].sum()
+        share = f" ({money / spent:.1%} of all spent)" if spent > 0 else ""
         yield (
             f"{len(unmatched):,} of {back.sum():,} returns find no earlier purchase for all they take back; that part, "
-            f"worth {money:,.2f} ({money / max(spent, 1e-9):.1%} of all spent), is left out"
+            f"worth {money:,.2f}{share}, is left out"
         )
     if len(rows.item) and rows.item.max() < 0:
         yield "there are no items: returns are matched by money, and breadth is unknown"

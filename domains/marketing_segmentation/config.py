@@ -27,7 +27,7 @@ class DataSettings(Settings):
         horizon_days: days after it that are to be foreseen.
         cuts_every_days, most_cuts: training repeats the question at earlier days, so far apart and at most so often.
         shortest_history_days: how much of the log must lie before the earliest of these days.
-        validation_share: customers kept apart for choices.
+        validation_share: customers kept apart for choices; of a ready customer table, as many again for test.
         currency: of all money, for people to read.
         decimal: sign before the decimals of prices that are text; ``auto`` reads it from the column.
         date_format: of times that are text, as ``strptime`` has it; ISO and what is clear without it if left out.

@@ -109,7 +109,7 @@ def cuts(data: Orders, settings: DataSettings) -> list[int]:
             f"{data.source}: the log holds {(data.until - int(data.time.min())) / SECONDS_A_DAY:.0f} days, of which "
             f"those up to {_day(at)} may be learnt from. At least {needed} days are needed: twice data.horizon_days "
             f"({settings.horizon_days}) and data.shortest_history_days ({settings.shortest_history_days}). Bring a "
-            "longer log or shorten them."
+            "longer log, shorten them, or take a later data.calibration."
         )
     return found[::-1]
 
@@ -143,7 +143,8 @@ def prepare(data: Orders | CustomerTable, splits: Splits, config: MarketingConfi
     train, validation = (
         _joined([one.take(apart[one.context["unit"]] == kept) for one in everything]) for kept in (False, True)
     )
-    _require_enough(data.source, {"train": train, "validation": validation, "test": test})
+    source = f"{data.source}, a log from {_day(data.time.min())} to {_day(data.until - 1)}"
+    _require_enough(source, {"train": train, "validation": validation, "test": test})
     return Prepared(plan, train, validation, test, tuple(_limits(data, at, earlier, config.data)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from .likelihood import LOWEST, columns, maximise, mean, refuse
+from .likelihood import LOWEST, columns, maximise, refuse
 
 STARTS = ((1.0, 2.0, 1.0), (6.0, 4.0, 0.5), (0.5, 1.5, 3.0))
 LOWEST_Q = 1.01
@@ -46,13 +46,12 @@ class GammaGamma:
         return np.asarray(self.p * (self.v + mean_value * x) / (self.p * x + self.q - 1))
 
 
-def fit(x: np.ndarray, mean_value: np.ndarray, *, weight: np.ndarray | None = None) -> GammaGamma:
+def fit(x: np.ndarray, mean_value: np.ndarray) -> GammaGamma:
     """Fit the model by maximum likelihood.
 
     Args:
         x: orders of each customer, at least 1.
         mean_value: their mean, above 0.
-        weight: how often each customer counts, once if left out.
 
     Raises:
         ContractError: a customer has no order, or a mean is not above 0.
@@ -60,11 +59,11 @@ def fit(x: np.ndarray, mean_value: np.ndarray, *, weight: np.ndarray | None = No
     x, mean_value = columns(x=x, mean_value=mean_value)
     refuse(x <= 0, "x", x, "each customer needs at least one order")
     refuse(mean_value <= 0, "mean_value", mean_value, "the mean of a customer's orders is above 0")
-    scale, average = float(np.exp(np.log(mean_value).mean())), mean(weight)
+    scale = float(np.exp(np.log(mean_value).mean()))
     value = mean_value / scale
     best, note = maximise(
         ("p", "q", "v"),
-        lambda values: average(_log_likelihood(values, x, value)),
+        lambda values: float(_log_likelihood(values, x, value).mean()),
         STARTS,
         lowest=(LOWEST, LOWEST_Q, LOWEST),
     )

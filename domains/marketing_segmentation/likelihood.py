@@ -64,14 +64,6 @@ def refuse(wrong: np.ndarray, name: str, values: np.ndarray, expected: str) -> N
         )
 
 
-def mean(weight: np.ndarray | None) -> Callable[[np.ndarray], float]:
-    """Return the mean over customers, each counting ``weight`` times."""
-    if weight is None:
-        return lambda values: float(values.mean())
-    share = np.asarray(weight, dtype=np.float64) / np.sum(weight)
-    return lambda values: float(share @ values)
-
-
 def maximise(
     names: Sequence[str],
     log_likelihood: Callable[[np.ndarray], float],

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from .likelihood import history, maximise, mean, nodes
+from .likelihood import history, maximise, nodes
 
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.5, 0.3, 0.5, 0.3), (3.0, 1.0, 0.5, 3.0))
 
@@ -67,23 +67,22 @@ class ParetoNBD:
         return np.asarray(latest * (staying @ weight) * self.alive(x, t_x, age))
 
 
-def fit(x: np.ndarray, t_x: np.ndarray, age: np.ndarray, *, weight: np.ndarray | None = None) -> ParetoNBD:
+def fit(x: np.ndarray, t_x: np.ndarray, age: np.ndarray) -> ParetoNBD:
     """Fit the model by maximum likelihood.
 
     Args:
         x: purchases after the first (customer,).
         t_x: time from the first to the last.
         age: time from the first until now, T in the literature; the unit of ``t_x``.
-        weight: how often each customer counts, once if left out.
 
     Raises:
         ContractError: a history cannot be.
     """
     x, t_x, age = history(x, t_x, age)
-    scale, average = max(float(age.mean()), np.finfo(float).tiny), mean(weight)
+    scale = max(float(age.mean()), np.finfo(float).tiny)
     t_x, age = t_x / scale, age / scale
     best, note = maximise(
-        ("r", "alpha", "s", "beta"), lambda values: average(_log_likelihood(values, x, t_x, age)), STARTS
+        ("r", "alpha", "s", "beta"), lambda values: float(_log_likelihood(values, x, t_x, age).mean()), STARTS
     )
     r, alpha, s, beta = best.tolist()
     return ParetoNBD(r, alpha * scale, s, beta * scale, note)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import numpy as np
 import pytest
 from scipy.special import hyp2f1
@@ -108,14 +106,6 @@ def test_the_unit_of_time_does_not_matter(shop: Sample) -> None:
     weeks, days = bgnbd.fit(x, t_x, age), bgnbd.fit(x, 7 * t_x, 7 * age)
     assert days.alpha == pytest.approx(7 * weeks.alpha, rel=1e-3)
     np.testing.assert_allclose(days.expected(x, 7 * t_x, 7 * age, 91), weeks.expected(x, t_x, age, 13), rtol=1e-3)
-
-
-def test_a_weight_counts_like_repeated_customers(shop: Sample) -> None:
-    history = tuple(values[:600] for values in shop[:3])
-    weight = np.random.default_rng(0).integers(0, 3, 600)
-    repeated = bgnbd.fit(*(np.repeat(values, weight) for values in history))
-    weighted = bgnbd.fit(*history, weight=weight)
-    np.testing.assert_allclose(astuple(weighted)[:2], astuple(repeated)[:2], rtol=0.02)
 
 
 def test_a_shop_of_single_purchases_expects_none() -> None:

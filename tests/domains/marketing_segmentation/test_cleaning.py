@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.domains.marketing_segmentation import cleaning
 from edgekit.domains.marketing_segmentation.cleaning import LEAST_CUSTOMERS, make_orders
 from edgekit.domains.marketing_segmentation.features import SECONDS_A_DAY, baskets
 from edgekit.domains.marketing_segmentation.orders import Orders
@@ -164,3 +165,9 @@ def test_a_million_identical_rows_are_one_line() -> None:
     rows = np.concatenate([np.zeros(1_000_000, np.int64), np.arange(1, len(small))])
     orders = make_orders(small.take(rows))
     assert len(orders) == 51 and note(orders, "999,999 of 1,000,050 lines repeat an earlier line")
+
+
+def test_returns_in_a_log_without_any_money_are_told_without_a_share() -> None:
+    rows = cleaning._Rows(*(np.zeros(2, np.int64),) * 4, np.array([1.0, -1.0]), np.zeros(2), ("c",), ("i",))
+    (told,) = cleaning._told(rows, np.array([1]), 0.0)
+    assert "worth 0.00, is left out" in told

@@ -296,7 +296,9 @@ def test_newcomers_after_the_day_are_asked_nothing() -> None:
 )
 def test_too_few_customers_are_refused(customers: int, share: float, part: str) -> None:
     made, settings = shop(customers), config(validation_share=share)
-    with pytest.raises(ContractError, match=rf"made\.csv: {part} holds \d+ customers with an order, and at least 50"):
+    with pytest.raises(
+        ContractError, match=rf"made\.csv, a log from 2023-\S+ to \d{{4}}-\S+: {part} holds \d+ customers.*at least 50"
+    ):
         prepare(made, split(made, settings, seed=0), settings)
 
 

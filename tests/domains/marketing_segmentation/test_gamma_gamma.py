@@ -52,14 +52,6 @@ def test_the_currency_does_not_matter(shop: Sample) -> None:
     assert (pence.p, pence.q, pence.v / 100) == pytest.approx((pounds.p, pounds.q, pounds.v), rel=1e-3)
 
 
-def test_a_weight_counts_like_repeated_customers(shop: Sample) -> None:
-    orders, mean = shop[0][:600], shop[1][:600]
-    weight = np.random.default_rng(0).integers(0, 3, 600)
-    repeated = gamma_gamma.fit(np.repeat(orders, weight), np.repeat(mean, weight))
-    weighted = gamma_gamma.fit(orders, mean, weight=weight)
-    assert (weighted.p, weighted.q) == pytest.approx((repeated.p, repeated.q), rel=0.02)
-
-
 def test_a_shop_of_one_price_is_fitted() -> None:
     model = gamma_gamma.fit(np.full(60, 3), np.full(60, 20.0))
     assert model.expected_value(np.array([2]), np.array([20.0]))[0] == pytest.approx(20, rel=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.domains.marketing_segmentation.likelihood import HIGHEST, LOWEST, history, maximise, mean, nodes
+from edgekit.domains.marketing_segmentation.likelihood import HIGHEST, LOWEST, history, maximise, nodes
 from edgekit.shared.errors import ContractError
 
 GOOD = {"x": [0.0, 2.0], "t_x": [0.0, 5.0], "age": [9.0, 9.0]}
@@ -53,11 +53,6 @@ def test_a_parameter_that_runs_away_is_told(sign: int, end: float) -> None:
 def test_a_likelihood_that_overflows_is_no_maximum() -> None:
     best, _ = maximise(("a",), lambda v: np.inf if v[0] > 2 else float(-((v[0] - 1) ** 2)), ((1.5,),))
     assert best[0] == pytest.approx(1, abs=1e-2)
-
-
-def test_mean_by_weight_is_that_of_repeated_rows() -> None:
-    values = np.array([1.0, 5.0, 7.0])
-    assert mean(np.array([2, 0, 1]))(values) == pytest.approx(mean(None)(np.array([1.0, 1.0, 7.0]))) == 3
 
 
 def test_quadrature_knows_an_integral() -> None:
